@@ -1,0 +1,474 @@
+"""The values that pass between the rooms.
+
+A prefix is a plain tuple of its packed network address and its length: `(b"\\x0a\\x00\\x00\\x00", 8)`. Four octets
+mean IPv4, sixteen IPv6. It is what the prefix tree (pytricia) takes and gives, it is hashable, and it costs no
+conversion between the wire and the table. Host bits are always zero: the codecs clear them.
+
+Everything here is immutable once it has been handed over. Times named `now`, `at`, `since` or `started` are seconds
+of a monotonic clock unless the name ends in `_ms` (milliseconds since the epoch).
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Prefix: TypeAlias = tuple[bytes, int]
+"""Packed network address (4 or 16 octets, host bits zero) and prefix length in bits."""
+
+
+class Family(enum.IntEnum):
+    """Address family, numbered as the AFI of RFC 4760."""
+
+    IPV4 = 1
+    IPV6 = 2
+
+    @property
+    def bits(self) -> int:
+        """Length of an address in bits."""
+        return 32 if self is Family.IPV4 else 128
+
+    @property
+    def label(self) -> str:
+        """Name for people: IPv4 or IPv6."""
+        return "IPv4" if self is Family.IPV4 else "IPv6"
+
+
+FAMILIES = (Family.IPV4, Family.IPV6)
+DEFAULT_PREFIX: Mapping[Family, Prefix] = {Family.IPV4: (bytes(4), 0), Family.IPV6: (bytes(16), 0)}
+
+
+def family_of(prefix: Prefix) -> Family:
+    """Family of a prefix, from the length of its address."""
+    return Family.IPV4 if len(prefix[0]) == 4 else Family.IPV6
+
+
+def format_address(packed: bytes) -> str:
+    """Text of a packed address; an IPv6 next hop of 32 octets (RFC 2545) shows as `global%link-local`."""
+    if len(packed) == 32:
+        return f"{format_address(packed[:16])}%{format_address(packed[16:])}"
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def format_prefix(prefix: Prefix) -> str:
+    """Text of a prefix, such as `192.0.2.0/24`."""
+    return f"{format_address(prefix[0])}/{prefix[1]}"
+
+
+def mask(packed: bytes, length: int) -> bytes:
+    """The packed address with all bits behind the first `length` cleared."""
+    size = len(packed)
+    host = size * 8 - length
+    return (int.from_bytes(packed, "big") >> host << host).to_bytes(size, "big")
+
+
+def parse_address(text: str) -> bytes:
+    """Packed form of an IPv4 or IPv6 address; ValueError if it is neither."""
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, UnicodeError):
+        raise ValueError(f"{text!r} is not an IPv4 or IPv6 address") from None
+
+
+def parse_prefix(text: str) -> Prefix:
+    """Prefix of `address/length`, or of a plain address as a host prefix; ValueError if it is neither or has host bits."""
+    address, slash, tail = text.partition("/")
+    packed = parse_address(address)
+    bits = len(packed) * 8
+    if not slash:
+        return packed, bits
+    if not (tail.isascii() and tail.isdigit()) or len(tail) > 3 or int(tail) > bits:
+        raise ValueError(f"{text!r} has no prefix length from 0 to {bits}")
+    length = int(tail)
+    if mask(packed, length) != packed:
+        raise ValueError(f"{text!r} has bits set behind its prefix length")
+    return packed, length
+
+
+def contains(outer: Prefix, inner: Prefix) -> bool:
+    """True if `inner` is `outer` or lies inside it."""
+    return outer[1] <= inner[1] and len(outer[0]) == len(inner[0]) and mask(inner[0], outer[1]) == outer[0]
+
+
+# --- traffic -------------------------------------------------------------------------------------------------------
+
+COUNT_BITS = 24
+COUNT_MASK = (1 << COUNT_BITS) - 1
+
+
+@dataclass(slots=True, eq=False)
+class TrafficBatch:
+    """What the sFlow listener has seen since the last batch. It is filled by the listener, handed over, then left alone.
+
+    The four dictionaries map a packed address to one integer: `scaled bytes << COUNT_BITS | number of samples`, where
+    the scaled bytes are the sum of sampling rate x frame length (octets, corrected for lost samples). One dictionary
+    operation for each sample and direction is what the speed of the whole path hangs on.
+    """
+
+    destinations4: dict[bytes, int] = field(default_factory=dict)
+    destinations6: dict[bytes, int] = field(default_factory=dict)
+    sources4: dict[bytes, int] = field(default_factory=dict)
+    sources6: dict[bytes, int] = field(default_factory=dict)
+    samples: int = 0
+    """Flow samples counted above."""
+
+
+# --- routes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """One incarnation of one BGP session that teaches routes. A session that comes back is a new Feed of the same name."""
+
+    name: str
+    """The configured session: reflector, reflector6."""
+    peer: str
+    """Address of the peer."""
+    generation: int
+    peer_as: int
+    router_id: str
+
+
+class Attributes:
+    """The path attributes of a route, shared by all prefixes that came with the same ones from the same feed.
+
+    `raw` is the path attribute bytes as learned, without MP_REACH_NLRI and MP_UNREACH_NLRI; `next_hop` is the packed
+    next hop (4, 16 or 32 octets; for several paths of ADD-PATH the sorted next hops joined). The BGP codec interns
+    them, so that a comparison is one of identity and a million routes cost a hundred thousand of these.
+    """
+
+    __slots__ = ("feed", "next_hop", "raw")
+
+    def __init__(self, feed: Feed, next_hop: bytes, raw: bytes) -> None:
+        self.feed = feed
+        self.next_hop = next_hop
+        self.raw = raw
+
+    def __repr__(self) -> str:
+        return f"Attributes({self.feed.name}, next_hop={self.next_hop.hex()}, {len(self.raw)} octets)"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A prefix with the attributes that win for it."""
+
+    prefix: Prefix
+    attributes: Attributes
+
+
+# --- events to the engine ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeedUp:
+    """A reflector session is established. Routes of older feeds of the same name are stale until FeedComplete."""
+
+    feed: Feed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoutesLearned:
+    """Announcements and withdrawals in the order in which they came: (attributes, prefixes); None withdraws."""
+
+    feed: Feed
+    updates: Sequence[tuple[Attributes | None, Sequence[Prefix]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeedComplete:
+    """End-of-RIB (RFC 4724) of one family: what older feeds of the name taught and this one did not is gone."""
+
+    feed: Feed
+    family: Family
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeedDown:
+    """A reflector session ended. Its routes stay for `retain` seconds unless the session comes back before."""
+
+    feed: Feed
+    reason: str
+    retain: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """A batch of sampled traffic that covers the `seconds` before now."""
+
+    batch: TrafficBatch
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetUp:
+    """The target can take changes.
+
+    `found` is what it holds of ARM's, if it can be asked (the kernel can): prefix -> packed next hop, empty octets where
+    the next hop is not known any more. None: it can not be asked (BGP), the whole choice is sent anew.
+    """
+
+    found: Mapping[Prefix, bytes] | None = None
+    families: frozenset[Family] = frozenset(FAMILIES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetDown:
+    """The target takes no changes until the next TargetUp."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """What really happened to a plan: `done` changes were made, those in `failed` were not (each with the reason)."""
+
+    plan: int
+    done: int
+    failed: Sequence[tuple[Change, str]] = ()
+    seconds: float = 0.0
+
+
+Event: TypeAlias = FeedUp | RoutesLearned | FeedComplete | FeedDown | Traffic | TargetUp | TargetDown | Applied
+
+
+# --- what the engine decides ---------------------------------------------------------------------------------------
+
+
+class Kind(enum.Enum):
+    """What an installed entry is for."""
+
+    ROUTE = "route"
+    """A route of the table, with its own next hop."""
+    COVER = "cover"
+    """An exception to an installed route above it: points to the default's next hop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One slot of the hardware: what stands, or shall stand, at a prefix."""
+
+    kind: Kind
+    attributes: Attributes
+    """Those of the route itself, or for a cover those of the default route."""
+
+    @property
+    def next_hop(self) -> bytes:
+        return self.attributes.next_hop
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation on the target: put `entry` at `prefix` (in place of what is there), or remove it (None)."""
+
+    prefix: Prefix
+    entry: Entry | None
+    reason: str
+    """Why, in the words of the log: new, swap, idle, exception, cover, next hop, withdrawn, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Changes to be applied one after the other in this order: the rule holds after every one of them."""
+
+    number: int
+    changes: tuple[Change, ...]
+    complete: bool = False
+    """The last of the changes that make the whole choice after TargetUp: a BGP target closes it with End-of-RIB."""
+
+
+# --- what everyone may read ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Traffic of one interval by what the choice that stood *before* the interval did with it; bytes per second."""
+
+    installed: float = 0.0
+    """Matched an installed route."""
+    free: float = 0.0
+    """Went the right way by default: its next hop is the default's."""
+    new: float = 0.0
+    """Missed: prefix not seen active before."""
+    removed: float = 0.0
+    """Missed: prefix was taken out recently."""
+    no_slot: float = 0.0
+    """Missed: known and active, but no slot."""
+    excluded: float = 0.0
+    """Missed: excluded by policy."""
+    no_route: float = 0.0
+    """No route in the table."""
+    samples: int = 0
+
+    @property
+    def total(self) -> float:
+        """All sampled traffic, bytes per second."""
+        return self.installed + self.free + self.new + self.removed + self.no_slot + self.excluded + self.no_route
+
+    @property
+    def coverage(self) -> float | None:
+        """Share (0 to 1) that was in hardware or free by default; None without traffic."""
+        total = self.total
+        return (self.installed + self.free) / total if total > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyStatus:
+    """The state of one address family."""
+
+    rib_prefixes: int = 0
+    learned_added: int = 0
+    learned_removed: int = 0
+    active_prefixes: int = 0
+    """Prefixes with traffic now."""
+    capacity: int = 0
+    installed_routes: int = 0
+    installed_covers: int = 0
+    added: int = 0
+    """Installs since the start."""
+    removed: int = 0
+    replaced: int = 0
+    hits: Hits = Hits()
+    default_next_hop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A BGP session as people and metrics see it."""
+
+    name: str
+    peer: str
+    state: str
+    """As RFC 4271 names it, in lower case: idle, connect, active, opensent, openconfirm, established."""
+    since_ms: int
+    peer_as: int
+    local_as: int
+    router_id: str
+    reason: str
+    """Why it went down last, or what is wrong now; empty if nothing is."""
+    updates_in: int
+    updates_out: int
+    prefixes_announced_in: int
+    prefixes_withdrawn_in: int
+    flaps: int
+    families: tuple[str, ...] = ()
+    malformed: int = 0
+    hold_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """An sFlow agent (and sub-agent) as people and metrics see it."""
+
+    agent: str
+    sub_agent: int
+    datagrams: int
+    flow_samples: int
+    counter_samples: int
+    lost_datagrams: int
+    lost_samples: int
+    sampling_rate: int
+    """Of the latest sample: one in so many packets."""
+    last_seen_ms: int
+    counted: bool
+    """False for an agent that `[sflow] ip` leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """The sFlow socket's counters since the start."""
+
+    datagrams: int = 0
+    flow_samples: int = 0
+    counter_samples: int = 0
+    discarded_packet_samples: int = 0
+    malformed: int = 0
+    """Datagrams that did not decode to their end."""
+    kernel_drops: int = 0
+    """Datagrams the kernel dropped because the socket buffer was full."""
+    other_agents: int = 0
+    """Datagrams of agents that `[sflow] ip` leaves out."""
+    skipped_samples: int = 0
+    """Flow samples without an IP header that can be read (ARP, truncated, unknown)."""
+    agents: tuple[AgentStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason why health is not what it should be."""
+
+    severity: str
+    """warning or error."""
+    where: str
+    """bgp, sflow, target, table, selection."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """What the target says of itself."""
+
+    kind: str
+    up: bool
+    reason: str
+    pending: int
+    """Changes decided but not yet handed over."""
+    applied: int
+    failed: int
+    last_seconds: float
+    """How long the latest plan took to apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything true at one moment, published once a second."""
+
+    time_ms: int
+    started_ms: int
+    version: str
+    families: Mapping[Family, FamilyStatus]
+    sessions: tuple[SessionStatus, ...]
+    listener: ListenerStatus
+    target: TargetStatus
+    problems: tuple[Problem, ...]
+    sampling_frozen: bool = False
+    """True while sFlow is stale or missing and the choice is frozen."""
+    tick_seconds: float = 0.0
+    """Time the engine's latest full tick took."""
+    cpu_seconds: float = 0.0
+    rss_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPrefix:
+    """A prefix with its traffic, as rankings and searches show it."""
+
+    prefix: Prefix
+    attributes: Attributes
+    bytes_per_second: float
+    samples: float
+    """Samples behind the rate, decayed as the rate is; its 95% error is 196*sqrt(1/samples) percent."""
+    state: str
+    """installed, cover, rides, default, no slot, excluded, idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a prefix is, or is not, in hardware."""
+
+    query: str
+    prefix: Prefix | None
+    """Longest match in the full table."""
+    covering: tuple[Route, ...]
+    """All routes of the table that contain it, longest first."""
+    entry_prefix: Prefix | None
+    """Longest installed match."""
+    entry: Entry | None
+    state: str
+    why: str
+    """One sentence for the engineer."""
+    since_ms: int | None
+    bytes_per_second: float
+    samples: float
