@@ -332,6 +332,8 @@ class FamilyStatus:
     replaced: int = 0
     hits: Hits = Hits()
     default_next_hop: str | None = None
+    complete: bool = False
+    """True once every established reflector session that carries the family has sent its End-of-RIB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,3 +474,33 @@ class Explanation:
     since_ms: int | None
     bytes_per_second: float
     samples: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSnapshot:
+    """The traffic of one family and direction at one moment, by the route it matches."""
+
+    family: Family
+    direction: str
+    """destination or source."""
+    rates: Mapping[Prefix, float]
+    """Bytes per second, to be multiplied by `scale`."""
+    samples: Mapping[Prefix, float]
+    """Samples behind each rate, decayed as the rates are; to be multiplied by `scale`."""
+    scale: float
+    total: float
+    """Bytes per second of everything sampled, that without a route included; not to be scaled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """One line of the change log: what went into the hardware or came out of it."""
+
+    number: int
+    """Counts up by one; what a reader hands back as `after`."""
+    time_ms: int
+    prefix: Prefix
+    what: str
+    """installed, replaced, removed or failed."""
+    reason: str
+    """As in Change.reason; for what failed, the target's sentence."""
