@@ -1,0 +1,117 @@
+"""The board: where the engine hangs out what is true, and everyone else reads it.
+
+The engine publishes one immutable `Status` a second; readers take the latest without waiting for anyone. What a Status
+does not hold (the traffic of each prefix, why a prefix is in hardware) is asked of the engine through `ask`. Answers
+that many readers want at once are shared for a moment (`shared`): fifty open pages cost the engine what one costs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from arm.model import Status
+from arm.observe.reader import Ask, Reader
+from arm.observe.trend import Points, Trend, point
+
+T = TypeVar("T")
+
+REMEMBERED_SECONDS = 60
+"""How far back `earlier` can see."""
+SHARED_SECONDS = 0.5
+"""How long an answer is given to others: half of what the page takes between two questions."""
+_SHARED_ANSWERS = 32
+
+
+class Unavailable(Exception):  # noqa: N818 - a state that passes, not a mistake of the caller
+    """The answer can not be given now; the text says why."""
+
+
+class Starting(Unavailable):
+    """Nothing has been published yet."""
+
+
+class Busy(Unavailable):
+    """The engine did not get to the question in time."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """One answer that several readers wait for or have got."""
+
+    lock: threading.Lock
+    at: float = -1e9
+    answer: Any = None
+
+
+class Board:
+    """Latest status, trend, and the way to the engine. Any thread may call any method; only one publishes."""
+
+    def __init__(self, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._status: Status | None = None
+        self._recent: deque[Status] = deque(maxlen=REMEMBERED_SECONDS + 1)
+        self._trend = Trend()
+        self._shared: dict[Hashable, _Shared] = {}
+
+    def publish(self, status: Status) -> None:
+        """Make `status` the latest; called by the engine's thread once a second."""
+        with self._lock:
+            self._trend.add(status.time_ms, point(status, self._status))
+            self._status = status
+            self._recent.append(status)
+
+    def status(self) -> Status:
+        """The latest status; Starting before the first."""
+        status = self._status
+        if status is None:
+            raise Starting("arm is starting: nothing has been published yet, ask again in a second")
+        return status
+
+    def earlier(self, seconds: float) -> Status | None:
+        """The newest status at least `seconds` (up to 60) older than the latest, else the oldest; None without any."""
+        with self._lock:
+            if not self._recent:
+                return None
+            limit = self._recent[-1].time_ms - seconds * 1000
+            for status in reversed(self._recent):
+                if status.time_ms <= limit:
+                    return status
+            return self._recent[0]
+
+    def trend(self, after_ms: int = -1, span: str = "5m") -> Points:
+        """Points of a span (5m, 1h, 24h) later than `after_ms`."""
+        with self._lock:
+            copy = self._trend.copy(span)
+        return copy.after(after_ms)
+
+    def ask(self, question: Callable[[Reader], T]) -> T:
+        """Run `question` on the engine's thread between two events; Busy if it does not get to it in time."""
+        try:
+            return self._ask(question)
+        except TimeoutError:
+            raise Busy("the engine is busy: ask again in a few seconds") from None
+
+    def shared(self, key: Hashable, question: Callable[[Reader], T]) -> T:
+        """Like `ask`, but an answer to the same `key` that is less than half a second old is given again.
+
+        Those who ask while it is being answered wait for that answer. The answer must not be changed by anyone.
+        """
+        with self._lock:
+            shared = self._shared.get(key)
+            if shared is None:
+                if len(self._shared) >= _SHARED_ANSWERS:
+                    self._shared.clear()
+                shared = self._shared[key] = _Shared(threading.Lock())
+        with shared.lock:
+            if self._clock() - shared.at > SHARED_SECONDS:
+                shared.answer = self.ask(question)
+                shared.at = self._clock()
+            answer: T = shared.answer
+            return answer

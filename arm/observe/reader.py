@@ -1,0 +1,56 @@
+"""What may be asked of the engine from outside its thread, and how.
+
+Only the engine's own thread touches the table, the traffic and the choice, so a question is a function that the engine
+runs between two events (`Board.ask`). Every method here is cheap enough for that: a copy of a dictionary at C speed or
+a handful of lookups. Ranking, decoding and formatting are done by the one who asked, on its own thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from arm.model import ChangeRecord, Entry, Explanation, Family, Prefix, Route, TrafficSnapshot
+
+T = TypeVar("T")
+
+
+class Reader(Protocol):
+    """The engine as a question sees it."""
+
+    def traffic_snapshot(self, family: Family, direction: str) -> TrafficSnapshot:
+        """Rates of all prefixes with traffic; `direction` is destination or source."""
+        ...
+
+    def installed(self, family: Family) -> Mapping[Prefix, Entry]:
+        """A copy of what is in hardware."""
+        ...
+
+    def routes(self, prefixes: Sequence[Prefix]) -> Sequence[Route | None]:
+        """The routes of exactly these prefixes; None where the table has none."""
+        ...
+
+    def more_specifics(self, prefix: Prefix, limit: int) -> Sequence[Route]:
+        """At most `limit` routes of the table inside `prefix`, itself left out, in address order."""
+        ...
+
+    def explain(self, query: str) -> Explanation:
+        """Why an address or a prefix is, or is not, in hardware; ValueError if it is neither."""
+        ...
+
+    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[str]:
+        """For each: installed, cover, rides, default, no slot, excluded or idle."""
+        ...
+
+    def changes(self, after: int) -> Sequence[ChangeRecord]:
+        """The change log behind number `after`, oldest first; bounded."""
+        ...
+
+
+class Ask(Protocol):
+    """Runs a question on the engine's thread and gives its answer; what the question raises is raised here.
+
+    TimeoutError when the engine did not get to it in time.
+    """
+
+    def __call__(self, question: Callable[[Reader], T], /) -> T: ...
