@@ -1,0 +1,180 @@
+"""The command `arm`: arguments in, an exit code out.
+
+Everything that a subcommand needs is imported when it runs, so that `arm --version` and a typing error answer at once.
+Exit codes are those of sysexits.h, for scripts and for systemd (which does not restart the daemon after CONFIG).
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from arm import __version__
+
+DEFAULT_CONFIG = "/etc/arm/arm.toml"
+DEFAULT_URL = "http://127.0.0.1:8008"
+
+
+class Exit(enum.IntEnum):
+    """Exit codes, as sysexits.h names them."""
+
+    OK = 0
+    PROBLEM = 1
+    """The daemon answered, and the answer is that something is wrong, or not there."""
+    USAGE = 64
+    UNAVAILABLE = 69
+    """The daemon can not be reached."""
+    SOFTWARE = 70
+    """A mistake in ARM itself; the log has the traceback."""
+    OSERR = 71
+    """The operating system refused something: a port in use, no memory."""
+    NOPERM = 77
+    CONFIG = 78
+
+
+EPILOG = """\
+exit codes (sysexits.h):
+   0  done, or healthy
+   1  the answer is a problem: not healthy, no such route
+  64  wrong arguments
+  69  the daemon can not be reached
+  70  a mistake in ARM itself
+  71  the operating system refused something, such as a port in use
+  77  a right is missing
+  78  the configuration is wrong
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with EX_USAGE for wrong arguments, where argparse would take 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(
+        prog="arm",
+        description="Active Route Manager: keeps the routes that carry the most traffic in hardware.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"arm {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="run the daemon in the foreground")
+    run.set_defaults(handle=_run)
+    check = commands.add_parser("check", help="check a configuration and do nothing else")
+    check.set_defaults(handle=_check)
+    for command in (run, check):
+        command.add_argument(
+            "-c", "--config", default=DEFAULT_CONFIG, metavar="FILE", help="configuration (default: %(default)s)"
+        )
+
+    demo = commands.add_parser(
+        "demo", help="run a simulated switch, table and traffic; needs no rights and no BIRD", add_help=False
+    )
+    demo.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    demo.set_defaults(handle=_demo)
+
+    _add_show(commands)
+    return top
+
+
+def _add_show(commands: argparse._SubParsersAction[Parser]) -> None:
+    show = commands.add_parser("show", help="ask the running daemon")
+    views = show.add_subparsers(dest="view", metavar="VIEW", required=True)
+    status = views.add_parser("status", help="sessions, samples, slots and coverage")
+    top = views.add_parser("top", help="the prefixes with the most traffic")
+    why = views.add_parser("why", help="why a prefix or an address is, or is not, in hardware")
+    health = views.add_parser("health", help="what is wrong, if anything; exits with 1 if so")
+    top.add_argument("-n", "--count", type=_positive, default=20, help="how many (default: %(default)s)")
+    top.add_argument("-6", "--ipv6", action="store_true", help="IPv6 prefixes instead of IPv4")
+    top.add_argument("--source", action="store_true", help="rank by traffic from the prefixes, not towards them")
+    why.add_argument("query", metavar="PREFIX|ADDRESS")
+    for view in (status, top, why, health):
+        view.add_argument("--json", action="store_true", help="the daemon's answer as it is")
+        view.add_argument(
+            "--url",
+            default=os.environ.get("ARM_URL", DEFAULT_URL),
+            help="where the daemon listens (default: %(default)s; environment: ARM_URL)",
+        )
+        view.set_defaults(handle=_show)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from arm.config import ConfigError, advice, load
+
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        count = len(error.faults)
+        print(f"{error}\n{count} error{'s' if count > 1 else ''}", file=sys.stderr)
+        return Exit.CONFIG
+    for remark in advice(config):
+        print(f"{arguments.config}: warning: {remark}", file=sys.stderr)
+    target, reflector = config.target, config.reflector
+    table = " and ".join(address for address in (reflector.ip, reflector.ip6) if address)
+    goal = " and ".join(address for address in (target.ip, target.ip6) if address and target.kind == "bird")
+    print(
+        f"{arguments.config}: ok: table from {table}, target {target.kind}{' ' if goal else ''}{goal}, "
+        f"slots {target.prefixes} IPv4 + {target.prefixes6} IPv6, samples at {config.sflow.listen}, "
+        f"page at http://{config.http.listen}/"
+    )
+    return Exit.OK
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import logging
+
+    from arm.config import ConfigError, advice, load
+    from arm.observe import logs
+
+    log = logging.getLogger(__name__)
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        logs.setup("info")
+        for fault in error.faults:
+            log.error("configuration refused file=%s error=%s", error.source, logs.quote(str(fault)))
+        return Exit.CONFIG
+    logs.setup(config.log.level)
+    for remark in advice(config):
+        log.warning("configuration file=%s remark=%s", arguments.config, logs.quote(str(remark)))
+    return int(importlib.import_module("arm.daemon").run(config))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return int(importlib.import_module("arm.simulate.demo").main(arguments.arguments))
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    return int(importlib.import_module("arm.cli.show").main(arguments))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the command `arm`; gives the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        code = int(arguments.handle(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough; keep the interpreter from complaining at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except KeyboardInterrupt:
+        return 130
+    return code
