@@ -1,0 +1,232 @@
+"""The sFlow socket and the one thread that reads it.
+
+The thread reads datagrams and hands each to the collector under a lock; `take` swaps the collector's batch under the
+same lock, so a sample is in exactly one batch. Between two datagrams the thread passes a turnstile: a `take` that
+waits there goes first, however many datagrams are queued (a plain lock is not fair, and the engine would starve).
+
+The kernel counts what the socket had no room for; the thread asks for that number once a second. When nobody takes
+batches for long, the thread stops reading rather than let a batch grow without bound: what is lost then is counted
+by the kernel, like every other loss.
+
+A mistake in a datagram is counted. A mistake in this program, or a socket that can not be read any more, ends the
+thread: `failed` tells, and `on_failure` is called, for without samples the choice of routes is blind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from arm.model import ListenerStatus, TrafficBatch
+from arm.sflow.collector import Collector, Subscriber
+
+log = logging.getLogger(__name__)
+
+_SO_RCVBUFFORCE: Final = 33
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("9I")
+_MEMINFO_DROPS: Final = 8
+_MAX_DATAGRAM: Final = 65536
+_MAX_PENDING: Final = 250_000
+"""Samples in a batch beyond which the socket is left alone until someone takes it."""
+_INTERVAL: Final = 1.0
+_LOG_INTERVAL: Final = 10.0
+_MAX_ERRORS: Final = 50
+"""Failed reads in a row (100 ms apart) before the socket is given up."""
+
+
+def open_socket(listen: str, receive_buffer: int) -> socket.socket:
+    """UDP socket bound to `listen` ("192.0.2.1:6343", "[::1]:6343"; port 0 takes a free one).
+
+    `receive_buffer` is in octets; the kernel's limit on it is overridden where that is allowed. ValueError if `listen`
+    is not of that form, OSError if it can not be bound.
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{listen!r} is not host:port")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host or None, int(port), type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def kernel_drops(sock: socket.socket) -> int:
+    """Datagrams the kernel dropped at this socket since it was opened (modulo 2**32)."""
+    drops: int = _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_MEMINFO_DROPS]
+    return drops
+
+
+class Listener:
+    """Receives sFlow on a bound UDP socket from `start` to `stop`. The socket stays the caller's to close."""
+
+    def __init__(
+        self,
+        *,
+        sock: socket.socket,
+        agent: bytes | None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        on_failure: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """`agent` is the packed address of the only agent whose samples count, None for all."""
+        self.failed: Exception | None = None
+        """Why the thread ended, if nobody asked it to."""
+        self._sock = sock
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._on_failure = on_failure
+        self._collector = Collector(agent=agent)
+        self._lock = threading.Lock()
+        self._turnstile = threading.Lock()
+        self._taken = threading.Event()
+        self._stopping = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="sflow", daemon=True)
+        self._drops_seen = 0
+        self._drops = 0
+        self._logged = (0, 0, 0)
+        self._log_after = 0.0
+
+    @property
+    def last_sample(self) -> float | None:
+        """Clock time of the latest flow sample that counted, None before the first."""
+        return self._collector.last_sample
+
+    @property
+    def subscriber_errors(self) -> int:
+        """Calls of subscribers that raised."""
+        return self._collector.subscriber_errors
+
+    def start(self) -> None:
+        """Start receiving."""
+        self._sock.setblocking(False)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop receiving and wait for the thread. What has been received can still be taken."""
+        if self._wake < 0:
+            return
+        self._stopping = True
+        self._taken.set()
+        os.eventfd_write(self._wake, 1)
+        if self._thread.ident is not None:
+            self._thread.join()
+        os.close(self._wake)
+        self._wake = -1
+
+    def take(self) -> TrafficBatch:
+        """All samples since the last call, each in exactly one batch. Waits for one datagram's decoding at most."""
+        with self._turnstile, self._lock:
+            batch = self._collector.take()
+        self._taken.set()
+        return batch
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Have `callback` called with every decoded datagram, of every agent, in the listener's thread.
+
+        It must be quick. If it raises, that is counted and logged, and it is called again with the next one.
+        """
+        self._collector.subscribe(callback)
+
+    def status(self) -> ListenerStatus:
+        """The counters since the start."""
+        return self._collector.status(self._clock(), self._wall_ms(), self._drops)
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._receive()
+        except Exception as problem:
+            self.failed = problem
+            log.exception("sflow listener failed error=%r", str(problem))
+            if self._on_failure is not None:
+                self._on_failure(problem)
+
+    def _receive(self) -> None:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        buffer = bytearray(_MAX_DATAGRAM)
+        collector, lock, turnstile, clock = self._collector, self._lock, self._turnstile, self._clock
+        recv_into = self._sock.recv_into
+        errors = 0
+        next_interval = clock() + _INTERVAL
+        while not self._stopping:
+            poll.poll(_INTERVAL * 1000)
+            while not self._stopping:
+                try:
+                    size = recv_into(buffer)
+                except BlockingIOError:
+                    break
+                except OSError as problem:
+                    errors += 1
+                    if problem.errno in (errno.EBADF, errno.ENOTSOCK) or errors > _MAX_ERRORS:
+                        raise
+                    self._pause()
+                    break
+                errors = 0
+                now = clock()
+                with turnstile:
+                    pass
+                with lock:
+                    collector.receive(buffer, size, now)
+                if now >= next_interval:
+                    next_interval = now + _INTERVAL
+                    self._interval(now)
+                if collector.pending >= _MAX_PENDING:
+                    self._pause()
+            now = clock()
+            if now >= next_interval:
+                next_interval = now + _INTERVAL
+                self._interval(now)
+
+    def _pause(self) -> None:
+        """Wait until a batch is taken, 100 ms at most."""
+        self._taken.clear()
+        if not self._stopping:
+            self._taken.wait(0.1)
+
+    def _interval(self, now: float) -> None:
+        """What is done once a second, busy or not."""
+        self._collector.interval()
+        with contextlib.suppress(OSError):  # the next read tells what is wrong with the socket
+            drops = kernel_drops(self._sock)
+            self._drops += (drops - self._drops_seen) % (1 << 32)
+            self._drops_seen = drops
+        counts = self._collector.malformed, self._drops, self._collector.subscriber_errors
+        if counts == self._logged or now < self._log_after:
+            return
+        malformed, dropped, failed = (new - old for new, old in zip(counts, self._logged, strict=True))
+        self._logged = counts
+        self._log_after = now + _LOG_INTERVAL
+        if malformed:
+            log.warning("malformed sflow datagrams count=%d latest=%r", malformed, self._collector.last_error)
+        if dropped:
+            log.warning("kernel dropped sflow datagrams count=%d", dropped)
+        if failed:
+            problem = self._collector.last_subscriber_error
+            log.error("sflow subscriber failed count=%d latest=%r", failed, problem, exc_info=problem)
