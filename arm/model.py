@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -51,6 +51,35 @@ def format_address(packed: bytes) -> str:
     if len(packed) == 32:
         return f"{format_address(packed[:16])}%{format_address(packed[16:])}"
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+NEXT_HOP_SLOT = 33
+"""Octets that each of several next hops takes in their joined form: its length, then itself padded with zeros to 32."""
+
+
+def join_next_hops(next_hops: Iterable[bytes]) -> bytes:
+    """One value for the next hops of several paths (RFC 7911): the same set gives the same octets.
+
+    A single next hop stays as it is (4, 16 or 32 octets). Two or more are sorted and put into slots of 33 octets, a
+    length that no single next hop has, since plain joining could not tell two IPv6 next hops from one of 32 octets.
+    """
+    distinct = sorted(set(next_hops))
+    if len(distinct) == 1:
+        return distinct[0]
+    return b"".join(bytes([len(hop)]) + hop.ljust(NEXT_HOP_SLOT - 1, b"\0") for hop in distinct)
+
+
+def split_next_hops(next_hop: bytes) -> tuple[bytes, ...]:
+    """The next hops in a value that `join_next_hops` made."""
+    if not next_hop or len(next_hop) % NEXT_HOP_SLOT:
+        return (next_hop,)
+    slots = (next_hop[at : at + NEXT_HOP_SLOT] for at in range(0, len(next_hop), NEXT_HOP_SLOT))
+    return tuple(slot[1 : 1 + slot[0]] for slot in slots)
+
+
+def format_next_hop(next_hop: bytes) -> str:
+    """Text of one or several next hops, separated by commas."""
+    return ",".join(format_address(hop) for hop in split_next_hops(next_hop))
 
 
 def format_prefix(prefix: Prefix) -> str:
@@ -136,7 +165,7 @@ class Attributes:
     """The path attributes of a route, shared by all prefixes that came with the same ones from the same feed.
 
     `raw` is the path attribute bytes as learned, without MP_REACH_NLRI and MP_UNREACH_NLRI; `next_hop` is the packed
-    next hop (4, 16 or 32 octets; for several paths of ADD-PATH the sorted next hops joined). The BGP codec interns
+    next hop (4, 16 or 32 octets; for several paths of ADD-PATH what `join_next_hops` makes of them). The BGP codec interns
     them, so that a comparison is one of identity and a million routes cost a hundred thousand of these.
     """
 
@@ -231,7 +260,67 @@ class Applied:
     seconds: float = 0.0
 
 
-Event: TypeAlias = FeedUp | RoutesLearned | FeedComplete | FeedDown | Traffic | TargetUp | TargetDown | Applied
+@dataclass(frozen=True, slots=True, eq=False)
+class NextHopDown:
+    """The target cannot reach a next hop (any more).
+
+    Routes over it are refused. Those that stand follow the default's path from now on, or are gone where there is none:
+    the rule holds, but they carry nothing to their own next hop. The engine plans them out (removing what is gone
+    already succeeds), and offers them again after NextHopUp.
+    """
+
+    next_hop: bytes
+    """As in Attributes.next_hop."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NextHopUp:
+    """A next hop that was down can be reached; routes over it that still stand forward to it again."""
+
+    next_hop: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """Something else than ARM changed what stands at a prefix of ARM's, or the hardware gave it up."""
+
+    prefix: Prefix
+    what: str
+    """What happened, for the log: removed by another program, refused by the hardware, ..."""
+    installed: bool
+    """True: ARM's route stands (again). False: it does not; the engine plans anew from there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Capacity:
+    """How many routes of ARM's fit into the hardware, as far as it says so or has shown it.
+
+    `slots` None: not known, the configuration decides alone; otherwise the lower one of the two holds.
+    """
+
+    family: Family
+    slots: int | None
+    used: int | None
+    """Routes of the family that the hardware holds, other programs' included; None: not known."""
+    source: str
+    """Where it is known from: switchd, cl-resource-query, devlink, sflow, refused."""
+
+
+Event: TypeAlias = (
+    FeedUp
+    | RoutesLearned
+    | FeedComplete
+    | FeedDown
+    | Traffic
+    | TargetUp
+    | TargetDown
+    | Applied
+    | NextHopDown
+    | NextHopUp
+    | Drift
+    | Capacity
+)
 
 
 # --- what the engine decides ---------------------------------------------------------------------------------------
@@ -421,6 +510,10 @@ class TargetStatus:
     failed: int
     last_seconds: float
     """How long the latest plan took to apply."""
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """What else this kind of target counts, by name: routes_written, drift_restored, next_hops_down, ..."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about what an engineer should know now, such as a foreign route that stands in the way."""
 
 
 @dataclass(frozen=True, slots=True)
