@@ -88,7 +88,7 @@ def _slots(config: Config) -> Iterator[Fault]:
     ):
         pinned = sum(family_of(prefix) is family for prefix in selection.always)
         if pinned > slots:
-            text = f"has {pinned} {family.label} prefixes, {path} has room for {slots}"
+            text = f"pins {pinned} for {family.label}, but {path} has room for {slots}"
             yield Fault("selection.always", text, (path,))
 
 

@@ -122,7 +122,7 @@ def number(low: float, high: float, *, below: bool = False) -> Rule:
             raise ValueError
         return float(value)
 
-    return Rule(f"a number from {low:g} to {'below ' if below else ''}{high:g}", read)
+    return Rule(f"a number from {low:.15g} to {'below ' if below else ''}{high:.15g}", read)
 
 
 def flag() -> Rule:

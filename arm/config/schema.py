@@ -144,7 +144,7 @@ class TargetConfig:
         unit="routes",
     )
     minvalue: float = key(
-        0.0, rules.number(0, 1e15), "Traffic below which a prefix gets no slot.", unit="bytes per second"
+        0.0, rules.number(0, 1e12), "Traffic below which a prefix gets no slot.", unit="bytes per second"
     )
     table: int = key(254, rules.TABLE, "Kernel routing table: 254 is the main one, a VRF has its own.", targets=KERNEL)
     metric: int = key(
