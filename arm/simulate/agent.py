@@ -60,7 +60,7 @@ class Agent:
         per_datagram: int = 7,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`collector` is the address to send to, None for an agent that only builds; one packet in `rate` is sampled."""
+        """`collector` is the address to send to, None for an agent that only builds. One packet in `rate` is sampled"""
         self.address = address
         self.sub_agent = sub_agent
         self.rate = rate
