@@ -1,8 +1,8 @@
 """The service manager's protocols: what the daemon says of itself, and the sockets that it is handed.
 
-Both are plain: datagrams to a Unix socket named in NOTIFY_SOCKET (sd_notify(3)), and file descriptors from 3 on, as many
-as LISTEN_FDS says (sd_listen_fds(3)). Neither is an error when absent: the daemon also runs by hand. Nothing here raises
-for what the environment holds, except `inherited_sockets` for descriptors that were promised and are no sockets.
+Both are plain: datagrams to a Unix socket named in NOTIFY_SOCKET (sd_notify(3)), and file descriptors from 3 on, as
+many as LISTEN_FDS says (sd_listen_fds(3)). Neither is an error when absent: the daemon also runs by hand. Nothing here
+raises for what the environment holds, except `inherited_sockets` for descriptors that were promised and are no sockets.
 """
 
 from __future__ import annotations
