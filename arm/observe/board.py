@@ -85,6 +85,14 @@ class Board:
                     return status
             return self._recent[0]
 
+    def recent(self, seconds: float) -> list[Status]:
+        """What was published within the last `seconds` (up to 60), oldest first."""
+        with self._lock:
+            if not self._recent:
+                return []
+            limit = self._recent[-1].time_ms - seconds * 1000
+            return [status for status in self._recent if status.time_ms > limit]
+
     def trend(self, after_ms: int = -1, span: str = "5m") -> Points:
         """Points of a span (5m, 1h, 24h) later than `after_ms`."""
         with self._lock:
