@@ -39,8 +39,8 @@ class Exit(enum.IntEnum):
 
 EPILOG = """\
 exit codes (sysexits.h):
-   0  done, or healthy
-   1  the answer is a problem: not healthy, no such route
+   0  done, or healthy enough
+   1  the answer is a problem: an error in health, no such route
   64  wrong arguments
   69  the daemon can not be reached
   70  a mistake in ARM itself
@@ -94,7 +94,7 @@ def _add_show(commands: argparse._SubParsersAction[Parser]) -> None:
     status = views.add_parser("status", help="sessions, samples, slots and coverage")
     top = views.add_parser("top", help="the prefixes with the most traffic")
     why = views.add_parser("why", help="why a prefix or an address is, or is not, in hardware")
-    health = views.add_parser("health", help="what is wrong, if anything; exits with 1 if so")
+    health = views.add_parser("health", help="what is wrong, if anything; exits with 1 for an error")
     top.add_argument("-n", "--count", type=_positive, default=20, help="how many (default: %(default)s)")
     top.add_argument("-6", "--ipv6", action="store_true", help="IPv6 prefixes instead of IPv4")
     top.add_argument("--source", action="store_true", help="rank by traffic from the prefixes, not towards them")

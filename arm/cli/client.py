@@ -1,0 +1,75 @@
+"""Questions to the running daemon over its REST API."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+Json = dict[str, Any]
+
+TIMEOUT_SECONDS = 10.0
+_LARGEST_ANSWER = 64 << 20
+
+
+class Unreachable(Exception):  # noqa: N818 - the state of the daemon, not a mistake here
+    """The daemon gives no answer now; the text says what to look at."""
+
+
+class Refused(Exception):  # noqa: N818 - the daemon's word, not a mistake here
+    """The daemon answered that the question is wrong; `code` is the HTTP status."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Client:
+    """Asks one daemon. `url` is where it listens, such as http://127.0.0.1:8008."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+        self._timeout = timeout
+        # never by way of a proxy that the environment names: the daemon is on this switch, or next to it
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str, *, errors: bool = False, **arguments: object) -> Json:
+        """The JSON answer of a path below the url.
+
+        With `errors` an answer of 500 and above counts as well, if it is JSON: /healthz says what is wrong with one.
+        Unreachable without an answer, Refused for a question that the daemon does not take.
+        """
+        query = f"?{urllib.parse.urlencode(arguments)}" if arguments else ""
+        try:
+            with self._opener.open(f"{self._url}{path}{query}", timeout=self._timeout) as answer:
+                return self._json(answer.read(_LARGEST_ANSWER))
+        except urllib.error.HTTPError as error:
+            with error:
+                body = error.read(_LARGEST_ANSWER)
+            if error.code >= 500 and not errors:
+                raise Unreachable(self._error(body, error.code)) from None
+            if error.code >= 500:
+                return self._json(body)
+            raise Refused(error.code, self._error(body, error.code)) from None
+        except (OSError, ValueError) as error:
+            # URLError is an OSError; http.client and urllib raise ValueErrors for addresses that are none
+            reason = getattr(error, "reason", error)
+            text = getattr(reason, "strerror", None) or str(reason)
+            raise Unreachable(f"{text[:1].lower()}{text[1:]}; is the daemon running (systemctl status arm)?") from None
+
+    def _json(self, body: bytes) -> Json:
+        try:
+            document = json.loads(body)
+        except ValueError:
+            raise Unreachable("what answers there is not arm") from None
+        if not isinstance(document, dict):
+            raise Unreachable("what answers there is not arm")
+        return document
+
+    def _error(self, body: bytes, code: int) -> str:
+        try:
+            return str(json.loads(body)["error"])
+        except (ValueError, KeyError, TypeError):
+            return f"it answered with HTTP status {code}"
