@@ -1,0 +1,124 @@
+"""The house agrees with itself: pinned packages, documents, scripts and the service unit."""
+
+import ast
+import configparser
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from arm.cli import Exit, parser
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MODULES = sorted((ROOT / "arm").rglob("*.py"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPTS = [
+    path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and path.read_bytes().startswith(b"#!")
+] + [ROOT / ".ci" / "run"]
+
+
+def _name(requirement: str) -> str:
+    """The normalised name (PEP 503) of a requirement."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s<>=!~;\[]", requirement, maxsplit=1)[0]).lower()
+
+
+def _pinned(file: str) -> dict[str, str]:
+    """Name -> version of a requirements file; each entry must have hashes."""
+    entries = re.sub(r"\\\n", " ", (ROOT / file).read_text()).splitlines()
+    pins = {}
+    for entry in entries:
+        if entry.strip() and not entry.lstrip().startswith("#"):
+            match = re.fullmatch(r"(\S+)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})+)\s*", entry)
+            assert match, f"{file}: not pinned with hashes: {entry[:80]}"
+            pins[_name(match[1])] = match[2]
+    return pins
+
+
+def test_what_the_project_needs_is_pinned_as_it_says() -> None:
+    pins = _pinned("requirements.txt")
+    for requirement in PROJECT["project"]["dependencies"]:
+        name, _, version = requirement.partition("==")
+        assert pins[_name(name)] == version, "run scripts/lock"
+
+
+def test_the_tests_run_with_the_packages_that_the_product_has() -> None:
+    run, dev = _pinned("requirements.txt"), _pinned("requirements-dev.txt")
+    assert run.items() <= dev.items()
+    assert {_name(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["dev"]} <= dev.keys()
+
+
+def test_the_build_backend_is_pinned_too() -> None:
+    pins = _pinned("requirements-build.txt")
+    assert {_name(requirement) for requirement in PROJECT["build-system"]["requires"]} <= pins.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_why_it_exists_and_is_of_readable_length(path: Path) -> None:
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    # the contract between the rooms is read as a whole, so it may be longer
+    assert text.count("\n") <= (700 if path.name == "model.py" else 400), "split it"
+    assert path.name != "utils.py"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_to_a_file_of_the_project_leads_there(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_that_a_page_names_exists(path: Path) -> None:
+    for name in re.findall(r"\bscripts/[a-z][a-z-]*\b", path.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_commands_that_the_readme_shows_are_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "\n    scripts/run\n" in text
+    assert "\n    scripts/test\n" in text
+    shown = re.findall(r"(?:^    |`)arm ([a-z][^\n`]*)", text, re.MULTILINE)
+    assert any(line.startswith("check") for line in shown)
+    for line in shown:
+        *first, last = line.split()
+        for word in last.split("|"):
+            if word != "demo":
+                parser().parse_args([*first, word, *(["192.0.2.1"] if word == "why" else [])])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_can_be_run(path: Path) -> None:
+    assert os.access(path, os.X_OK)
+    first = path.read_text().partition("\n")[0]
+    if first.endswith("sh"):
+        shell = "bash" if first.endswith("bash") else "sh"
+        subprocess.run([shell, "-n", str(path)], check=True, timeout=30)
+
+
+def test_the_list_of_debian_packages_is_well_formed() -> None:
+    lines = [line.split() for line in (ROOT / "scripts" / "packages").read_text().splitlines()]
+    rows = [words for words in lines if words and not words[0].startswith("#")]
+    assert all(len(words) == 3 and words[1] in ("run", "test") for words in rows)
+    assert len({words[0] for words in rows}) == len(rows)
+
+
+def test_the_unit_runs_the_command_and_does_not_restart_what_stays_wrong() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(ROOT / "systemd" / "arm.service")
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert service["WatchdogSec"]
+    command, *arguments = service["ExecStart"].split()
+    assert command == "/usr/bin/arm"
+    assert parser().parse_args(arguments).command == "run"
+    assert set(service["RestartPreventExitStatus"].split()) == {str(Exit.USAGE.value), str(Exit.CONFIG.value)}
+
+
+def test_the_changelog_has_a_place_for_the_next_change() -> None:
+    assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
