@@ -103,7 +103,7 @@ def parse_address(text: str) -> bytes:
 
 
 def parse_prefix(text: str) -> Prefix:
-    """Prefix of `address/length`, or of a plain address as a host prefix; ValueError if it is neither or has host bits."""
+    """Prefix of `address/length`, or of a plain address as a host prefix; ValueError otherwise, and for host bits."""
     address, slash, tail = text.partition("/")
     packed = parse_address(address)
     bits = len(packed) * 8
@@ -130,7 +130,7 @@ COUNT_MASK = (1 << COUNT_BITS) - 1
 
 @dataclass(slots=True, eq=False)
 class TrafficBatch:
-    """What the sFlow listener has seen since the last batch. It is filled by the listener, handed over, then left alone.
+    """What the sFlow listener has seen since the last batch: filled by it, handed over, then left alone.
 
     The four dictionaries map a packed address to one integer: `scaled bytes << COUNT_BITS | number of samples`, where
     the scaled bytes are the sum of sampling rate x frame length (octets, corrected for lost samples). One dictionary
@@ -150,7 +150,7 @@ class TrafficBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Feed:
-    """One incarnation of one BGP session that teaches routes. A session that comes back is a new Feed of the same name."""
+    """One incarnation of one BGP session that teaches routes; when it comes back it is a new Feed of its name."""
 
     name: str
     """The configured session: reflector, reflector6."""
@@ -165,8 +165,8 @@ class Attributes:
     """The path attributes of a route, shared by all prefixes that came with the same ones from the same feed.
 
     `raw` is the path attribute bytes as learned, without MP_REACH_NLRI and MP_UNREACH_NLRI; `next_hop` is the packed
-    next hop (4, 16 or 32 octets; for several paths of ADD-PATH what `join_next_hops` makes of them). The BGP codec interns
-    them, so that a comparison is one of identity and a million routes cost a hundred thousand of these.
+    next hop (4, 16 or 32 octets; for several paths of ADD-PATH what `join_next_hops` makes of them). The BGP codec
+    interns them, so that a comparison is one of identity and a million routes cost a hundred thousand of these.
     """
 
     __slots__ = ("feed", "next_hop", "raw")
@@ -196,6 +196,8 @@ class FeedUp:
     """A reflector session is established. Routes of older feeds of the same name are stale until FeedComplete."""
 
     feed: Feed
+    families: frozenset[Family] = frozenset(FAMILIES)
+    """Those that both ends agreed on: each of them closes with a FeedComplete."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,8 +237,8 @@ class Traffic:
 class TargetUp:
     """The target can take changes.
 
-    `found` is what it holds of ARM's, if it can be asked (the kernel can): prefix -> packed next hop, empty octets where
-    the next hop is not known any more. None: it can not be asked (BGP), the whole choice is sent anew.
+    `found` is what it holds of ARM's, if it can be asked (the kernel can): prefix -> packed next hop, empty octets
+    where the next hop is not known any more. None: it can not be asked (BGP), the whole choice is sent anew.
     """
 
     found: Mapping[Prefix, bytes] | None = None
@@ -364,8 +366,8 @@ class Plan:
 
     number: int
     changes: tuple[Change, ...]
-    complete: bool = False
-    """The last of the changes that make the whole choice after TargetUp: a BGP target closes it with End-of-RIB."""
+    complete: frozenset[Family] = frozenset()
+    """Families whose whole choice has now been told since TargetUp: a BGP target closes them with End-of-RIB."""
 
 
 # --- what everyone may read ----------------------------------------------------------------------------------------

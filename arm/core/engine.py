@@ -1,0 +1,277 @@
+"""The engine: events in, plans out. No socket, no thread, no clock: recorded events replay to the same plans.
+
+One thread owns it. `handle` takes an event and returns the changes it calls for, as a Plan that is safe in its order;
+`tick` is called once a second. Everything that is wrong in the hardware because the table changed is repaired in the
+very plan of that event; what traffic calls for follows the selection. Until the table of a family is complete for the
+first time, nothing of that family is planned.
+
+While the target is down the choice goes on as if it were there; when it comes back it is told the whole choice, longest
+prefixes first, so that the rule holds for a target that starts empty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from arm.config import Config
+from arm.core.explain import Explainer
+from arm.core.family import FamilyEngine
+from arm.core.feeds import Feeds, shrinks
+from arm.core.fib import RESENT
+from arm.core.rib import RouteChange
+from arm.model import (
+    FAMILIES,
+    Applied,
+    Capacity,
+    Change,
+    ChangeRecord,
+    Drift,
+    Entry,
+    Event,
+    Family,
+    FamilyStatus,
+    FeedComplete,
+    FeedDown,
+    FeedUp,
+    NextHopDown,
+    NextHopUp,
+    Plan,
+    Prefix,
+    Problem,
+    RoutesLearned,
+    TargetDown,
+    TargetUp,
+    Traffic,
+    family_of,
+)
+
+_LOG_SIZE: Final = 10_000
+_CLEAN_EVERY: Final = 10.0
+
+
+class Engine(Explainer):
+    """The state of both families, and the only thing that changes it."""
+
+    def __init__(self, config: Config, now: float, epoch_ms: int) -> None:
+        """`epoch_ms` is the wall clock's time at `now`, to date the change log."""
+        self.config = config
+        self._epoch_ms = epoch_ms - int(now * 1000)
+        self.now = now
+        capacities = {Family.IPV4: config.target.prefixes, Family.IPV6: config.target.prefixes6}
+        self.families = {f: FamilyEngine(f, config, capacities[f], now) for f in FAMILIES}
+        self._feeds = Feeds(hold=config.bgp.restart_time)
+        self._target_up = False
+        self._numbers = 0
+        self._inflight: dict[int, list[tuple[Change, Entry | None]]] = {}
+        self._log: deque[ChangeRecord] = deque(maxlen=_LOG_SIZE)
+        self._logged = 0
+        self._last_sample: float | None = None
+        self._cleaned = now
+        self._ticked = now
+        self.changes_refused = 0
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> Plan | None:
+        """Take in one event; the changes it calls for, if any."""
+        self.now = now
+        complete: frozenset[Family] = frozenset()
+        match event:
+            case Traffic():
+                self._traffic(event, now)
+            case RoutesLearned():
+                if self._feeds.is_current(event.feed):
+                    self._learn(event)
+            case FeedUp():
+                self._feeds.up(event)
+            case FeedComplete():
+                complete = self._feed_complete(event, now)
+            case FeedDown():
+                if self._feeds.is_current(event.feed):
+                    self._feeds.down(event.feed, now + event.retain)
+            case TargetUp():
+                complete = self._start_target(event)
+            case TargetDown():
+                self._target_up = False
+                self._inflight.clear()
+                for family in self.families.values():
+                    family.told = False
+            case Applied():
+                self._applied(event, now)
+            case NextHopDown():
+                for family in self.families.values():
+                    family.next_hop_down(event.next_hop, now)
+            case NextHopUp():
+                for family in self.families.values():
+                    family.next_hop_up(event.next_hop)
+            case Drift():
+                if not event.installed:
+                    self.families[family_of(event.prefix)].lost(event.prefix, now)
+                self._record(event.prefix, "failed" if not event.installed else "restored", event.what)
+            case Capacity():
+                self.families[event.family].set_hardware_capacity(event.slots)
+            case _:
+                assert_never(event)
+        return self._plan(complete)
+
+    def tick(self, now: float) -> Plan | None:
+        """Once a second: deadlines, held back losses, capacity, pinned and idle routes."""
+        self.now = now
+        for feed in self._feeds.expired(now):
+            for family in FAMILIES:
+                self._sweep(feed.name, feed.generation + 1, family)
+        for feed, held, until in self._feeds.held():
+            rib = self.families[held].rib
+            if now >= until or not shrinks(len(rib), rib.stale(feed.name, feed.generation)):
+                self._feeds.release(feed, held)
+                self._sweep(feed.name, feed.generation, held)
+        clean = now - self._cleaned >= _CLEAN_EVERY
+        if clean:
+            self._cleaned = now
+        seconds, self._ticked = now - self._ticked, now
+        for state in self.families.values():
+            state.tick(now, seconds, frozen=self.frozen, clean=clean)
+        return self._plan(frozenset())
+
+    @property
+    def frozen(self) -> bool:
+        """True while there is no sFlow to judge by."""
+        return self._last_sample is None or self.now - self._last_sample > self.config.sflow.stale
+
+    # --- traffic -----------------------------------------------------------------------------------------------------
+
+    def _traffic(self, event: Traffic, now: float) -> None:
+        batch = event.batch
+        if batch.samples:
+            self._last_sample = now
+        self.families[Family.IPV4].observe(batch.destinations4, batch.sources4, now)
+        self.families[Family.IPV6].observe(batch.destinations6, batch.sources6, now)
+
+    # --- the table ---------------------------------------------------------------------------------------------------
+
+    def _learn(self, event: RoutesLearned) -> None:
+        for attributes, prefixes in event.updates:
+            if not prefixes:
+                continue
+            family = self.families[family_of(prefixes[0])]
+            entries = family.fib.entries
+            changes: list[RouteChange] = []
+            if attributes is None:
+                family.rib.withdraw(event.feed, prefixes, changes, entries)
+            else:
+                family.rib.announce(attributes, prefixes, changes, entries)
+            family.table_changed(changes, self.now)
+
+    def _sweep(self, name: str, generation: int, family: Family) -> None:
+        state = self.families[family]
+        state.table_changed(state.rib.sweep(name, generation, state.fib.entries), self.now)
+
+    def _feed_complete(self, event: FeedComplete, now: float) -> frozenset[Family]:
+        feed, family = event.feed, event.family
+        if not self._feeds.is_current(feed):
+            return frozenset()
+        self._feeds.complete(feed, family)
+        state = self.families[family]
+        if shrinks(len(state.rib), state.rib.stale(feed.name, feed.generation)):
+            self._feeds.hold(feed, family, now)
+        else:
+            self._sweep(feed.name, feed.generation, family)
+        if not state.settled and self._feeds.is_complete(family):
+            state.settle(now)
+        return self._tell()
+
+    # --- the target --------------------------------------------------------------------------------------------------
+
+    def _start_target(self, event: TargetUp) -> frozenset[Family]:
+        self._target_up = True
+        self._inflight.clear()
+        for family, state in self.families.items():
+            state.told = family not in event.families
+            state.found = None
+            if event.found is not None:
+                state.found = {p: hop for p, hop in event.found.items() if family_of(p) is family}
+        return self._tell()
+
+    def _tell(self) -> frozenset[Family]:
+        """Tell the target the whole choice of the families that have one now."""
+        told: set[Family] = set()
+        if self._target_up:
+            for family, state in self.families.items():
+                if state.settled and not state.told:
+                    state.tell(self.now)
+                    told.add(family)
+        return frozenset(told)
+
+    def _applied(self, event: Applied, now: float) -> None:
+        undo = self._inflight.pop(event.plan, None)
+        if undo is None or not event.failed:
+            return
+        before = {id(change): old for change, old in undo}
+        failed = {id(change): text for change, text in event.failed}
+        # Back to what stood before, the latest change first: a prefix may have been changed twice in one plan.
+        for change, _ in reversed(undo):
+            text = failed.get(id(change))
+            if text is None:
+                continue
+            self.changes_refused += 1
+            family = self.families[family_of(change.prefix)]
+            family.refused(change, before[id(change)], now)
+            self._record(change.prefix, "failed", text)
+        for family in self.families.values():
+            family.check_refused(now)
+
+    # --- plans -------------------------------------------------------------------------------------------------------
+
+    def _plan(self, complete: frozenset[Family]) -> Plan | None:
+        """Number what has been decided since the last plan; nothing goes to a target that is not there."""
+        changes: list[Change] = []
+        undo: list[Entry | None] = []
+        for state in self.families.values():
+            if state.fib.pending:
+                some, old = state.fib.take()
+                state.note(some, self.now)
+                changes += some
+                undo += old
+        for change, old_entry in zip(changes, undo, strict=True):
+            if change.reason == RESENT:
+                continue
+            what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
+            self._record(change.prefix, what, change.reason)
+        if not self._target_up or not (changes or complete):
+            return None
+        self._numbers += 1
+        self._inflight[self._numbers] = list(zip(changes, undo, strict=True))
+        return Plan(self._numbers, tuple(changes), complete)
+
+    def _record(self, prefix: Prefix, what: str, reason: str) -> None:
+        self._logged += 1
+        self._log.append(ChangeRecord(self._logged, self.wall_ms(self.now), prefix, what, reason))
+
+    def wall_ms(self, at: float) -> int:
+        """Milliseconds since the epoch of a moment of the engine's clock."""
+        return self._epoch_ms + int(at * 1000)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def changes(self, after: int) -> Sequence[ChangeRecord]:
+        """The change log behind number `after`, oldest first."""
+        skip = max(0, len(self._log) - (self._logged - after))
+        return tuple(self._log[i] for i in range(skip, len(self._log)))
+
+    def family_status(self, family: Family) -> FamilyStatus:
+        """The state of one family."""
+        return self.families[family].status(complete=self._feeds.is_complete(family))
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What the engine itself is worried about."""
+        found: list[Problem] = []
+        for feed, family, until in self._feeds.held():
+            stale = self.families[family].rib.stale(feed.name, feed.generation)
+            found.append(Problem("error", "table", f"{feed.name} came back without {stale:,} of its {family.label} routes; they are kept for {max(0, until - self.now):.0f} s more. Look whether BIRD's own peers are up."))  # fmt: skip # noqa: E501
+        for feed, until in self._feeds.waiting():
+            found.append(Problem("error", "bgp", f"{feed.name} is down; its routes are kept for {max(0, until - self.now):.0f} s more."))  # fmt: skip # noqa: E501
+        for state in self.families.values():
+            found.extend(state.problems())
+        return tuple(found)

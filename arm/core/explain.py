@@ -1,0 +1,176 @@
+"""Answers to the questions that people and scripts ask of the engine; it changes nothing.
+
+The methods are those of `observe.reader.Reader`; each is cheap enough to run between two events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from arm.core.family import FamilyEngine
+from arm.model import (
+    FAMILIES,
+    Entry,
+    Explanation,
+    Family,
+    Kind,
+    Prefix,
+    Route,
+    TrafficSnapshot,
+    family_of,
+    format_next_hop,
+    format_prefix,
+    parse_prefix,
+)
+
+_SHORTEST_WALK: Final = 4
+"""More-specifics of shorter prefixes than this are not listed: it would copy a good part of the table."""
+
+
+class Explainer:
+    """The reading half of the engine."""
+
+    families: Mapping[Family, FamilyEngine]
+    now: float
+
+    def wall_ms(self, at: float) -> int:
+        """Milliseconds since the epoch of a moment of the engine's clock."""
+        raise NotImplementedError
+
+    def traffic_snapshot(self, family: Family, direction: str) -> TrafficSnapshot:
+        """Rates of all prefixes with traffic, by destination or source."""
+        state = self.families[family]
+        averages = state.sources if direction == "source" else state.selection.averages
+        scale = averages.scale(self.now)
+        return TrafficSnapshot(
+            family=family,
+            direction=direction,
+            rates=averages.bytes.copy(),
+            samples=averages.samples.copy(),
+            scale=scale,
+            total=averages.total * scale,
+        )
+
+    def installed(self, family: Family) -> Mapping[Prefix, Entry]:
+        """A copy of what is in hardware."""
+        return self.families[family].fib.snapshot()
+
+    def routes(self, prefixes: Sequence[Prefix]) -> Sequence[Route | None]:
+        """The routes of exactly these prefixes; None where the table has none."""
+        found: list[Route | None] = []
+        for prefix in prefixes:
+            winner = self.families[family_of(prefix)].rib.winner(prefix)
+            found.append(Route(prefix, winner) if winner is not None else None)
+        return found
+
+    def more_specifics(self, prefix: Prefix, limit: int) -> Sequence[Route]:
+        """At most `limit` routes of the table strictly inside a route of it; none for very short prefixes."""
+        rib = self.families[family_of(prefix)].rib
+        if prefix[1] < _SHORTEST_WALK or rib.winner(prefix) is None:
+            return ()
+        found: list[Route] = []
+        for inside in islice(rib.more_specifics(prefix), limit):
+            winner = rib.winner(inside)
+            assert winner is not None
+            found.append(Route(inside, winner))
+        return found
+
+    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[str]:
+        """For each: installed, cover, rides, default, no slot, excluded or idle."""
+        return [self._state(prefix)[0] for prefix in prefixes]
+
+    def _state(self, prefix: Prefix) -> tuple[str, str]:
+        """The state of a prefix of the table and the sentence that says why."""
+        family = self.families[family_of(prefix)]
+        fib, rib, planner = family.fib, family.rib, family.planner
+        winner = rib.winner(prefix)
+        if winner is None:
+            return "idle", "The table has no route for it."
+        hop = format_next_hop(winner.next_hop)
+        at = fib.match(prefix)
+        if at is not None:
+            entry = fib.entries[at]
+            if entry.kind is Kind.ROUTE:
+                if at == prefix:
+                    return "installed", f"It is installed and sends its packets to {hop}."
+                return "rides", f"Its packets ride along with {format_prefix(at)}, which goes to {hop} as well."
+            if at == prefix:
+                over = fib.parent(prefix)
+                name = format_prefix(over) if over is not None else "the route above"
+                return (
+                    "cover",
+                    f"A cover keeps it out of {name}, which has another next hop: it follows the default route.",
+                )
+        default = planner.default
+        if default is not None and default.next_hop == winner.next_hop:
+            return "default", f"The default route goes to {hop} as well, so it needs no slot."
+        refusal = family.selection.policy.refusal(prefix)
+        if refusal is not None:
+            return "excluded", f"It follows the default route because {refusal}."
+        if winner.next_hop in planner.dead:
+            return "excluded", f"It follows the default route because its next hop {hop} can not be reached."
+        if not family.settled:
+            return (
+                "idle",
+                f"The {family.family.label} table is still being learned; nothing is chosen before it is complete.",
+            )
+        rate = family.selection.averages.rate(prefix, self.now)
+        if not rate:
+            return "idle", "No sampled traffic goes to it, so it follows the default route."
+        return "no slot", self._why_no_slot(family, prefix, rate)
+
+    def _why_no_slot(self, family: FamilyEngine, prefix: Prefix, rate: float) -> str:
+        selection = family.selection
+        if rate < selection.minvalue:
+            least = f"target.minvalue ({selection.minvalue:,.0f} bytes/s)"
+            return f"Its traffic is below {least}, so it follows the default route."
+        worst = selection.weakest_rate(self.now)
+        winner = family.rib.winner(prefix)
+        assert winner is not None
+        needed = family.planner.requirements(prefix, winner, selection.usable)
+        cost = (
+            f"It needs {1 + len(needed):,} slots"
+            if needed is not None
+            else f"It needs more than {selection.usable:,} slots"
+        )
+        if selection.free > 0 and needed is not None and len(needed) < selection.free:
+            return f"{cost} and they are free: it goes in with its next sample."
+        text = f"{cost} and {max(selection.free, 0):,} are free"
+        if worst is not None:
+            text += f"; the installed route worth least carries {worst:,.0f} bytes/s, this one {rate:,.0f}"
+        return f"{text}. It follows the default route until it carries significantly more."
+
+    def explain(self, query: str) -> Explanation:
+        """Why an address or a prefix is, or is not, in hardware; ValueError if it is neither."""
+        asked = parse_prefix(query)
+        family = self.families[family_of(asked)]
+        covering = tuple(family.rib.covering(asked))
+        match = covering[0].prefix if covering else None
+        at = family.fib.match(asked)
+        if match is None:
+            state, why = "idle", f"The {family.family.label} table has no route for it."
+        else:
+            state, why = self._state(match)
+        since = family.since.get(at) if at is not None else None
+        averages = family.selection.averages
+        return Explanation(
+            query=query,
+            prefix=match,
+            covering=covering,
+            entry_prefix=at,
+            entry=family.fib.entries[at] if at is not None else None,
+            state=state,
+            why=why,
+            since_ms=self.wall_ms(since) if since is not None else None,
+            bytes_per_second=averages.rate(match, self.now) if match is not None else 0.0,
+            samples=averages.count(match, self.now) if match is not None else 0.0,
+        )
+
+    def memory(self, most: int) -> Mapping[Family, list[tuple[Prefix, float, float, bool]]]:
+        """What a later run should know: prefix, bytes/s, samples, chosen; the chosen first, at most `most` each."""
+        found: dict[Family, list[tuple[Prefix, float, float, bool]]] = {}
+        for family in FAMILIES:
+            found[family] = self.families[family].selection.memory(most, self.now)
+        return found

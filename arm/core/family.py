@@ -1,0 +1,266 @@
+"""One address family: its table, its hardware, its choice, and how they keep up with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from arm.config import Config
+from arm.core.fib import Fib
+from arm.core.plan import Planner
+from arm.core.policy import Policy
+from arm.core.rib import Rib, RouteChange
+from arm.core.selection import Selection, resolve
+from arm.core.traffic import Averages
+from arm.model import (
+    COUNT_BITS,
+    Attributes,
+    Change,
+    Entry,
+    Family,
+    FamilyStatus,
+    Feed,
+    Hits,
+    Kind,
+    Prefix,
+    Problem,
+    format_next_hop,
+    format_prefix,
+)
+
+RETRY: Final = 30.0
+"""Seconds before a change that the target refused is tried again."""
+_FOUND: Final = Feed(name="found", peer="", generation=0, peer_as=0, router_id="")
+"""The feed of what the target held at the start and the table knows nothing of."""
+
+
+class FamilyEngine:
+    """Everything the engine keeps for one family. Its methods leave their changes pending in `fib`."""
+
+    def __init__(self, family: Family, config: Config, capacity: int, now: float) -> None:
+        self.family = family
+        self.rib = Rib(family)
+        self.fib = Fib(family)
+        self.planner = Planner(self.rib, self.fib, capacity)
+        self.selection = Selection(
+            planner=self.planner,
+            policy=Policy(config.selection, family),
+            config=config.selection,
+            t=config.sflow.t,
+            minvalue=config.target.minvalue,
+            capacity=capacity,
+            now=now,
+        )
+        self.sources = Averages(config.sflow.t, now)
+        self.settled = False
+        """The table has been complete once: from then on there is a choice."""
+        self.told = False
+        """The target knows the choice and needs only what changes."""
+        self.found: Mapping[Prefix, bytes] | None = None
+        self.since: dict[Prefix, float] = {}
+        """When an installed entry was put in or last changed."""
+        self.hits = Hits()
+        self._configured = capacity
+        self._pending_sources: dict[bytes, int] = {}
+        self._recheck: dict[Prefix, float] = {}
+        self._refused: list[Prefix] = []
+        self._remembered: list[Prefix] = []
+
+    # --- traffic -----------------------------------------------------------------------------------------------------
+
+    def observe(self, destinations: Mapping[bytes, int], sources: Mapping[bytes, int], now: float) -> None:
+        """Take in the packed sums of one batch. Before the table is complete they would match the wrong routes."""
+        if not self.settled:
+            return
+        if destinations:
+            self.selection.observe(destinations, now)
+        # Nothing hurries about sources: once a second is enough, and then each address is looked up but once.
+        pending = self._pending_sources
+        for address, packed in sources.items():
+            pending[address] = pending.get(address, 0) + packed
+
+    def tick(self, now: float, seconds: float, *, frozen: bool, clean: bool) -> None:
+        """Once a second."""
+        self.hits = self.selection.take_hits(seconds)
+        if not self.settled:
+            return
+        by_prefix: dict[Prefix, int] = {}
+        unrouted = resolve(self.rib, self._pending_sources, by_prefix)
+        self._pending_sources = {}
+        self.sources.add(by_prefix, unrouted >> COUNT_BITS, now)
+        if clean and not frozen:
+            self.sources.forget_idle(now)
+        for prefix in [prefix for prefix, due in self._recheck.items() if now >= due]:
+            del self._recheck[prefix]
+            self._repair([prefix], now)
+        self.selection.tick(now, frozen=frozen, clean=clean)
+
+    # --- the table ---------------------------------------------------------------------------------------------------
+
+    def table_changed(self, changes: list[RouteChange], now: float) -> None:
+        """Repair what the hardware holds after these changes of the table."""
+        if not self.settled:
+            return
+        default = self.rib.default()
+        if default is self.planner.default and not changes:
+            return
+        before = self.fib.pending
+        if default is not self.planner.default:
+            self.planner.default_changed(default)
+        if self.fib.entries:
+            changes.sort(key=_length)
+            for prefix, _, _ in changes:
+                self.planner.route_changed(prefix, self.rib.winner(prefix))
+        if self.fib.pending > before:
+            self.selection.sync(before, now)
+
+    def settle(self, now: float) -> None:
+        """The table is complete for the first time: there is a default, and what was remembered can be chosen again."""
+        self.settled = True
+        self.planner.default_changed(self.rib.default())
+        self._install(self._remembered, "remembered", now)
+        self._remembered = []
+
+    def _install(self, prefixes: Sequence[Prefix], reason: str, now: float) -> None:
+        before = self.fib.pending
+        for prefix in prefixes:
+            winner = self.rib.winner(prefix)
+            default = self.planner.default
+            if winner is None or self.selection.policy.refusal(prefix) is not None:
+                continue
+            if (default is not None and winner.next_hop == default.next_hop) or self.planner.needs_no_slot(prefix):
+                continue
+            if self.selection.free > 0:
+                self.planner.install(prefix, reason, self.selection.free)
+        self.selection.sync(before, now)
+
+    # --- memory over a restart ---------------------------------------------------------------------------------------
+
+    def recall(self, prefix: Prefix, rate: float, samples: float, *, chosen: bool, now: float) -> None:
+        """Start with what an earlier run knew of a prefix; call it in the order of worth, before the table is there."""
+        self.selection.remember(prefix, rate, samples, now)
+        if chosen:
+            self._remembered.append(prefix)
+
+    # --- the target --------------------------------------------------------------------------------------------------
+
+    def tell(self, now: float) -> None:
+        """Bring the target to the choice after it has come up: from what it says it holds, or from nothing."""
+        self.told = True
+        found, self.found = self.found, None
+        if found is not None:
+            self._adopt(found, now)
+        elif self.fib.pending != len(self.fib):
+            self.fib.restate()
+
+    def _adopt(self, found: Mapping[Prefix, bytes], now: float) -> None:
+        """Take over what the target holds: what is right stays, the rest is repaired, then the choice goes on."""
+        wanted = sorted(self.selection.served, key=self.selection.served.__getitem__, reverse=True)
+        self.fib.take()
+        for prefix in list(self.fib.entries):
+            self.fib.assume(prefix, None)
+        for prefix, next_hop in found.items():
+            self.fib.assume(prefix, self._found_entry(prefix, next_hop))
+        self.since = dict.fromkeys(found, now)
+        self.selection.rebuild(now)
+        self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
+        self._install(wanted, "remembered", now)
+
+    def _found_entry(self, prefix: Prefix, next_hop: bytes) -> Entry:
+        default, winner = self.planner.default, self.rib.winner(prefix)
+        if winner is not None and winner.next_hop == next_hop:
+            # Where the default goes the same way it may have been a cover; as a route it is right just as well.
+            return Entry(Kind.ROUTE, winner)
+        if default is not None and default.next_hop == next_hop:
+            return Entry(Kind.COVER, default)
+        return Entry(Kind.ROUTE, Attributes(_FOUND, next_hop, b""))
+
+    def _repair(self, prefixes: Sequence[Prefix], now: float) -> None:
+        before = self.fib.pending
+        for prefix in prefixes:
+            self.planner.verify(prefix)
+        self.selection.sync(before, now)
+
+    def refused(self, change: Change, before: Entry | None, now: float) -> None:
+        """The target did not make a change: what stood there before still stands."""
+        self.fib.assume(change.prefix, before)
+        self._refused.append(change.prefix)
+        self.selection.refuse(change.prefix, now + RETRY)
+        self._recheck[change.prefix] = now + RETRY
+
+    def lost(self, prefix: Prefix, now: float) -> None:
+        """An installed entry does not stand any more, though ARM did not remove it."""
+        self.fib.assume(prefix, None)
+        self._refused.append(prefix)
+        self.selection.refuse(prefix, now + RETRY)
+        self.check_refused(now)
+
+    def check_refused(self, now: float) -> None:
+        """Where the target holds something else than planned: make right what is installed above."""
+        refused, self._refused = self._refused, []
+        if not refused:
+            return
+        self.selection.rebuild_some(refused, now)
+        above = {ancestor for prefix in refused for ancestor in self.fib.ancestors(prefix)}
+        above.update(prefix for prefix in refused if prefix in self.fib)
+        doubtful = [prefix for prefix in above if self.fib.entries[prefix].kind is Kind.ROUTE]
+        before = self.fib.pending
+        for prefix in sorted(doubtful, key=lambda p: p[1]):
+            self.planner.distrust(prefix)
+        self.selection.sync(before, now)
+
+    def next_hop_down(self, next_hop: bytes, now: float) -> None:
+        """The target cannot reach a next hop: its routes come out."""
+        before = self.fib.pending
+        self.planner.next_hop_lost(next_hop)
+        self.selection.sync(before, now)
+
+    def next_hop_up(self, next_hop: bytes) -> None:
+        """It can again; samples bring the routes back."""
+        self.planner.dead.discard(next_hop)
+
+    def set_hardware_capacity(self, slots: int | None) -> None:
+        """What the hardware holds, capped by the configuration; it takes effect with the next tick."""
+        self.selection.set_capacity(self._configured if slots is None else min(slots, self._configured))
+
+    # --- what is true ------------------------------------------------------------------------------------------------
+
+    def note(self, changes: Sequence[Change], now: float) -> None:
+        """Keep the times at which entries changed."""
+        for change in changes:
+            if change.entry is None:
+                self.since.pop(change.prefix, None)
+            else:
+                self.since[change.prefix] = now
+
+    def status(self, *, complete: bool) -> FamilyStatus:
+        """A picture of it all."""
+        default = self.planner.default or self.rib.default()
+        return FamilyStatus(
+            rib_prefixes=len(self.rib),
+            learned_added=self.rib.added,
+            learned_removed=self.rib.removed,
+            active_prefixes=len(self.selection.averages),
+            capacity=self.planner.capacity,
+            installed_routes=len(self.fib) - self.fib.covers,
+            installed_covers=self.fib.covers,
+            added=self.fib.added,
+            removed=self.fib.removed,
+            replaced=self.fib.replaced,
+            hits=self.hits,
+            default_next_hop=format_next_hop(default.next_hop) if default is not None else None,
+            complete=complete,
+        )
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with this family."""
+        found: list[Problem] = []
+        for prefix in self.selection.policy.always:
+            if self.settled and self.rib.winner(prefix) is None:
+                text = f"selection.always names {format_prefix(prefix)}, but the table has no such route."
+                found.append(Problem("warning", "selection", text))
+        return found
+
+
+def _length(change: RouteChange) -> int:
+    return change[0][1]

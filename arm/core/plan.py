@@ -1,0 +1,365 @@
+"""The safe order of changes: every move of the choice as steps, each of which keeps the rule.
+
+The rule: for every address, the longest installed match has the next hop of the longest match in the table, or it is a
+cover, or there is none and the packet follows the default. For an installed *route* this means: every more-specific of
+the table that has no installed entry between the two has the same next hop. Call an installed prefix *closest* to a
+route of the table if it is its longest installed match. Then:
+
+- putting a cover anywhere is always right, as is removing an entry that has no installed entry above it, or a cover
+  above;
+- putting a route at p is right if the topmost more-specifics with another next hop are installed already;
+- removing an entry below an installed route is right if all routes it was closest to have that route's next hop.
+
+Moves are built from these steps only, exceptions first in and last out. A change of the table below an installed
+route is repaired at once: by a cover from the reserve, or, when no slot is left, by *demoting* the route above: it
+becomes a cover if something is installed above it, else it comes out. Both need no slot, so correctness never waits
+for capacity.
+
+Without a default route in the table there is nothing a cover could point to; exceptions are then installed as routes.
+"""
+
+from __future__ import annotations
+
+from arm.core.fib import Fib
+from arm.core.rib import Rib
+from arm.model import Attributes, Entry, Family, Kind, Prefix
+
+_FEW = 8
+"""Exceptions that may go in one after the other while the route above them is wrong; with more it is demoted first."""
+
+
+class Planner:
+    """Moves on the hardware of one family. `capacity` is what correctness may use of it, reserve included."""
+
+    __slots__ = ("capacity", "dead", "default", "fib", "repaired", "rib")
+
+    def __init__(self, rib: Rib, fib: Fib, capacity: int) -> None:
+        self.rib = rib
+        self.fib = fib
+        self.capacity = capacity
+        self.default: Attributes | None = None
+        """The default route's attributes, as covers point to them."""
+        self.dead: set[bytes] = set()
+        """Next hops that the target cannot reach: no route is put in over them."""
+        self.repaired = 0
+        """Changes of the table that needed a repair at an installed route."""
+
+    @property
+    def family(self) -> Family:
+        return self.fib.family
+
+    @property
+    def free(self) -> int:
+        """Slots left, reserve included; negative after the capacity has shrunk."""
+        return self.capacity - len(self.fib)
+
+    def needs_no_slot(self, prefix: Prefix) -> bool:
+        """True if an installed route carries this route of the table already (by the rule, to its next hop)."""
+        above = self.fib.match(prefix)
+        return above is not None and self.fib.entries[above].kind is Kind.ROUTE
+
+    # --- putting a route in ------------------------------------------------------------------------------------------
+
+    def requirements(self, prefix: Prefix, attributes: Attributes, limit: int) -> list[tuple[Prefix, Kind]] | None:
+        """Entries that must be installed before the route, in order; None if they are more than `limit`."""
+        needed: list[tuple[Prefix, Kind]] = []
+        if self.default is not None:
+            for p in self.rib.exceptions(prefix, attributes.next_hop):
+                if self._is_open(p, prefix):
+                    needed.append((p, Kind.COVER))
+                    if len(needed) > limit:
+                        return None
+            return needed
+        stack = [(prefix, attributes.next_hop)]
+        while stack:
+            top, next_hop = stack.pop()
+            for p in self.rib.exceptions(top, next_hop):
+                if self._is_open(p, top):
+                    winner = self.rib.winner(p)
+                    assert winner is not None
+                    needed.append((p, Kind.ROUTE))
+                    stack.append((p, winner.next_hop))
+                    if len(needed) > limit:
+                        return None
+        needed.sort(key=lambda item: -item[0][1])
+        return needed
+
+    def _is_open(self, prefix: Prefix, top: Prefix) -> bool:
+        """True if nothing is installed at `prefix`, nor between it and `top`."""
+        match = self.fib.match(prefix)
+        return match is None or match[1] <= top[1]
+
+    def install(self, prefix: Prefix, reason: str, limit: int) -> bool:
+        """Put a route of the table in, with the exceptions it needs, if all takes at most `limit` slots.
+
+        Returns False, with nothing changed, if it does not. Routes inside it that it makes superfluous come out.
+        """
+        attributes = self.rib.winner(prefix)
+        if attributes is None or attributes.next_hop in self.dead:
+            return False
+        own = 0 if prefix in self.fib.entries else 1
+        needed = self.requirements(prefix, attributes, limit - own)
+        if needed is None or len(needed) + own > limit:
+            return False
+        self._put_all(needed)
+        self.fib.put(prefix, Kind.ROUTE, attributes, reason)
+        self._drop_superfluous(prefix, attributes.next_hop)
+        return True
+
+    def _put_all(self, needed: list[tuple[Prefix, Kind]]) -> None:
+        for p, kind in needed:
+            attributes = self.default if kind is Kind.COVER else self.rib.winner(p)
+            assert attributes is not None
+            self.fib.put(p, kind, attributes, "exception")
+
+    def _drop_superfluous(self, prefix: Prefix, next_hop: bytes) -> None:
+        """Below a route that was just installed: routes with its next hop ride along; covers without a purpose go."""
+        for p in self.fib.inside(prefix):
+            entry = self.fib.entries.get(p)
+            if entry is None or self.fib.parent(p) != prefix:
+                continue
+            if entry.kind is Kind.ROUTE and entry.next_hop == next_hop:
+                # By the rule all routes closest to it have its next hop, which is now that of the route above.
+                self.fib.remove(p, "rides along")
+            elif entry.kind is Kind.COVER and not self._differs_below(p, next_hop):
+                self.fib.remove(p, "cover not needed")
+
+    def _differs_below(self, prefix: Prefix, next_hop: bytes) -> bool:
+        """True if any route closest to the installed `prefix` has another next hop than `next_hop`."""
+        winner = self.rib.winner(prefix)
+        if winner is not None and winner.next_hop != next_hop:
+            return True
+        return bool(self._uncovered(prefix, next_hop, 1))
+
+    def _uncovered(self, prefix: Prefix, next_hop: bytes, limit: int) -> list[Prefix]:
+        """Topmost routes strictly inside `prefix`, with no installed entry in between, whose next hop is another.
+
+        At most `limit` + 1 of them. `prefix` need not be a route of the table any more.
+        """
+        if self.rib.winner(prefix) is None:
+            inside = self._routes_inside(prefix, next_hop)
+        else:
+            inside = self.rib.exceptions(prefix, next_hop)
+        found: list[Prefix] = []
+        for p in inside:
+            if self.fib.match(p) == prefix:
+                found.append(p)
+                if len(found) > limit:
+                    break
+        return found
+
+    def _routes_inside(self, prefix: Prefix, next_hop: bytes) -> list[Prefix]:
+        """As Rib.exceptions, for a prefix that has just been withdrawn."""
+        above = next(self.rib.covering(prefix), None)
+        if above is None:
+            # Nothing in the table contains it: then no installed route does either (it would have been withdrawn).
+            return []
+        low = int.from_bytes(prefix[0], "big")
+        shift = self.family.bits - prefix[1]
+        return [
+            p for p in self.rib.exceptions(above.prefix, next_hop)
+            if p[1] > prefix[1] and int.from_bytes(p[0], "big") >> shift == low >> shift
+        ]  # fmt: skip
+
+    # --- taking a route out ------------------------------------------------------------------------------------------
+
+    def _route_above(self, prefix: Prefix) -> Entry | None:
+        """The closest entry strictly above, if it is a route; None if there is none or it is a cover."""
+        above = self.fib.parent(prefix)
+        if above is None:
+            return None
+        entry = self.fib.entries[above]
+        return entry if entry.kind is Kind.ROUTE else None
+
+    def withdraw(self, prefix: Prefix, reason: str) -> None:
+        """Take an installed route out by choice. Below an installed route it turns into a cover if that is needed.
+
+        Without a default route it stays if it is such an exception: nothing else could stand in for it.
+        """
+        over = self._route_above(prefix)
+        if over is not None and self._differs_below(prefix, over.next_hop):
+            if self.default is not None:
+                self.fib.put(prefix, Kind.COVER, self.default, reason)
+                self._drop_covers(self.fib.inside(prefix))
+            return
+        self._remove(prefix, reason)
+
+    def slots_freed(self, prefix: Prefix) -> int:
+        """Slots that withdraw would free: the route's own, and those of covers that only it needs."""
+        over = self._route_above(prefix)
+        if over is not None and not self._differs_below(prefix, over.next_hop):
+            return 1
+        covers = [p for p in self.fib.inside(prefix) if self.fib.entries[p].kind is Kind.COVER]
+        only = sum(1 for p in covers if self.fib.parent(p) == prefix)
+        if over is None:
+            return 1 + only
+        return only if self.default is not None else 0
+
+    def _remove(self, prefix: Prefix, reason: str) -> None:
+        """Take an entry out that nothing needs any more, and then the covers that only it needed."""
+        inside = self.fib.inside(prefix)
+        self.fib.remove(prefix, reason)
+        self._drop_covers(inside)
+
+    def _drop_covers(self, inside: list[Prefix]) -> None:
+        """Remove those of `inside` that are covers without a purpose, after what is above them has changed."""
+        for p in inside:
+            entry = self.fib.entries.get(p)
+            if entry is not None and entry.kind is Kind.COVER:
+                over = self._route_above(p)
+                if over is None or not self._differs_below(p, over.next_hop):
+                    self.fib.remove(p, "cover not needed")
+
+    def demote(self, prefix: Prefix, reason: str) -> None:
+        """Stop an installed route from attracting traffic, without needing a slot: always right, at once.
+
+        With something installed above it, it becomes a cover; otherwise it comes out. Without a default route there are
+        no covers, and what is above it comes out first.
+        """
+        above = self.fib.parent(prefix)
+        if above is not None and self.default is None:
+            for p in reversed(list(self.fib.ancestors(prefix))):
+                self._remove(p, reason)
+            above = None
+        if above is None:
+            self._remove(prefix, reason)
+            return
+        assert self.default is not None
+        self.fib.put(prefix, Kind.COVER, self.default, reason)
+        self._drop_covers(self.fib.inside(prefix))
+
+    # --- the table changes under what is installed -------------------------------------------------------------------
+
+    def route_changed(self, prefix: Prefix, new: Attributes | None) -> None:
+        """Repair what a change of the table at `prefix` broke. `new` is what the table says now.
+
+        When several prefixes have changed at once, shorter ones must be repaired first.
+        """
+        entry = self.fib.entries.get(prefix)
+        if new is None:
+            if entry is not None:
+                self._withdrawn(prefix)
+            return
+        if entry is None:
+            above = self.fib.match(prefix)
+            if above is not None:
+                over = self.fib.entries[above]
+                if over.kind is Kind.ROUTE and over.next_hop != new.next_hop:
+                    self._cover_or_demote(prefix, new, above)
+        elif entry.kind is Kind.COVER:
+            self._drop_covers([prefix])
+        elif entry.next_hop == new.next_hop:
+            if entry.attributes is not new:
+                self.fib.put(prefix, Kind.ROUTE, new, "attributes")
+        else:
+            self._next_hop_changed(prefix, new)
+
+    def _cover_or_demote(self, prefix: Prefix, new: Attributes, above: Prefix) -> None:
+        """A route that is not installed now differs from the installed route above it."""
+        self.repaired += 1
+        if self.default is not None:
+            if self.free > 0:
+                self.fib.put(prefix, Kind.COVER, self.default, "exception")
+            else:
+                self.demote(above, "no slot for an exception")
+            return
+        # The routes inside that rode along with the route above are exceptions of the new route now.
+        needed = self.requirements(prefix, new, min(_FEW, self.free - 1)) if self.free > 0 else None
+        if needed is None:
+            self.demote(above, "no slot for an exception")
+            return
+        self._put_all(needed)
+        self.fib.put(prefix, Kind.ROUTE, new, "exception")
+
+    def _next_hop_changed(self, prefix: Prefix, new: Attributes) -> None:
+        """An installed route has another next hop now."""
+        self.repaired += 1
+        over = self._route_above(prefix)
+        if over is None and self.default is not None and new.next_hop == self.default.next_hop:
+            self._remove(prefix, "default's next hop")
+            return
+        # What rode along with the old next hop and keeps it is an exception now.
+        needed = self.requirements(prefix, new, min(_FEW, max(self.free, 0)))
+        if needed is None or new.next_hop in self.dead:
+            self.demote(prefix, "next hop")
+            return
+        self._put_all(needed)
+        if over is not None and new.next_hop == over.next_hop:
+            self._remove(prefix, "rides along")
+        else:
+            self.fib.put(prefix, Kind.ROUTE, new, "next hop")
+            self._drop_superfluous(prefix, new.next_hop)
+
+    def _withdrawn(self, prefix: Prefix) -> None:
+        """The table has no route any more where something is installed."""
+        self.repaired += 1
+        above = self.fib.parent(prefix)
+        if above is not None and self.fib.entries[above].kind is Kind.ROUTE:
+            exposed = self._uncovered(prefix, self.fib.entries[above].next_hop, _FEW)
+            if len(exposed) > min(_FEW, max(self.free, 0)) or (exposed and self.default is None):
+                self.demote(above, "no slot for an exception")
+            else:
+                self._put_all([(p, Kind.COVER) for p in exposed])
+        if prefix in self.fib.entries:
+            self._remove(prefix, "withdrawn")
+
+    def next_hop_lost(self, next_hop: bytes) -> None:
+        """Take out every route over a next hop that the target cannot reach."""
+        self.dead.add(next_hop)
+        doomed = [p for p, e in self.fib.entries.items() if e.kind is Kind.ROUTE and e.next_hop == next_hop]
+        for prefix in sorted(doomed, key=lambda p: p[1]):
+            entry = self.fib.entries.get(prefix)
+            if entry is not None and entry.kind is Kind.ROUTE:
+                self.demote(prefix, "next hop unreachable")
+
+    def verify(self, prefix: Prefix) -> None:
+        """Make an installed entry right that may be wrong for whatever reason: its next hop, the exceptions below."""
+        entry = self.fib.entries.get(prefix)
+        if entry is None:
+            return
+        winner = self.rib.winner(prefix)
+        if winner is None or entry.kind is Kind.COVER or winner.next_hop != entry.next_hop:
+            self.route_changed(prefix, winner)
+            return
+        if self._route_above(prefix) is None and self.default is not None and winner.next_hop == self.default.next_hop:
+            self._remove(prefix, "default's next hop")
+            return
+        needed = self.requirements(prefix, winner, max(self.free, 0))
+        if needed is None:
+            self.demote(prefix, "no slot for an exception")
+        else:
+            self._put_all(needed)
+
+    def distrust(self, prefix: Prefix) -> None:
+        """Demote an installed route unless it is right as it stands: the target refused what would make it so."""
+        entry = self.fib.entries.get(prefix)
+        if entry is None or entry.kind is Kind.COVER:
+            return
+        winner = self.rib.winner(prefix)
+        if winner is None or winner.next_hop != entry.next_hop or self.requirements(prefix, winner, 0) is None:
+            self.demote(prefix, "refused")
+
+    def default_changed(self, new: Attributes | None) -> None:
+        """The default route is another one now, or gone: covers follow it, and what goes its way needs no slot."""
+        old, self.default = self.default, new
+        if new is None:
+            self._without_default()
+            return
+        if old is not None and self.fib.covers:
+            for p in [p for p, e in self.fib.entries.items() if e.kind is Kind.COVER]:
+                self.fib.put(p, Kind.COVER, new, "default changed")
+        if old is None or old.next_hop != new.next_hop:
+            for p, e in sorted(self.fib.entries.items(), key=lambda item: item[0][1]):
+                goes_there = e.kind is Kind.ROUTE and e.next_hop == new.next_hop
+                if goes_there and p in self.fib.entries and self._route_above(p) is None:
+                    self._remove(p, "default's next hop")
+
+    def _without_default(self) -> None:
+        """Covers point nowhere now: every route that has one below comes out, from the top, and so do the covers."""
+        needing: set[Prefix] = set()
+        for p, e in self.fib.entries.items():
+            if e.kind is Kind.COVER:
+                needing.update(self.fib.ancestors(p))
+        doomed = needing | {p for p, e in self.fib.entries.items() if e.kind is Kind.COVER}
+        for p in sorted(doomed, key=lambda item: item[1]):
+            self.fib.remove(p, "default withdrawn")

@@ -1,0 +1,230 @@
+"""The table: every route that the reflector has taught, one tree for each address family.
+
+A prefix tree (pytricia) maps a prefix to the `Attributes` that win for it. Only where two feeds (sessions) teach the
+same prefix is the value a tuple of attributes, best first: the price of a second session is paid only where it is used.
+
+Invariants: a value is never an empty tuple, nor a tuple of one; of one session name only the newest generation that has
+announced a prefix is kept for it; `len(rib)` is the number of prefixes (pytricia's own length is counted anew each
+time).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Container, Iterator, Sequence
+from typing import TypeAlias
+
+from pytricia import PyTricia
+
+from arm.model import DEFAULT_PREFIX, Attributes, Family, Feed, Prefix, Route
+
+RouteChange: TypeAlias = tuple[Prefix, Attributes | None, Attributes | None]
+"""A prefix, the attributes that won before (None: no route) and those that win now (None: withdrawn)."""
+
+
+_PORTION = 50_000
+
+
+def _order(attributes: Attributes) -> tuple[str, int]:
+    """Best first: sessions by name (they reflect one BIRD, so this only has to be stable)."""
+    return attributes.feed.name, -attributes.feed.generation
+
+
+class Rib:
+    """Routes of one address family with exact and longest match, and the more-specifics of a prefix."""
+
+    __slots__ = ("_counts", "_size", "_tree", "added", "family", "removed")
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
+        self._size = 0
+        self._counts: dict[Feed, int] = {}
+        self.added = 0
+        """Prefixes that became reachable since the start."""
+        self.removed = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    def announce(
+        self, attributes: Attributes, prefixes: Sequence[Prefix], changes: list[RouteChange], watched: Container[Prefix]
+    ) -> None:
+        """Learn `prefixes`; append to `changes` those whose next hop is new, and those in `watched` with any change."""
+        tree, has, get = self._tree, self._tree.has_key, self._tree.get
+        feed, next_hop = attributes.feed, attributes.next_hop
+        added = taken = 0
+        for prefix in prefixes:
+            if not has(prefix):
+                tree[prefix] = attributes
+                added += 1
+                changes.append((prefix, None, attributes))
+                continue
+            old = get(prefix)
+            if old is attributes:
+                continue
+            if old.__class__ is tuple or old.feed.name != feed.name:
+                self._merge(prefix, old, attributes, changes)
+                continue
+            tree[prefix] = attributes
+            if old.feed is not feed:
+                self._counts[old.feed] -= 1
+                taken += 1
+            if old.next_hop != next_hop or prefix in watched:
+                changes.append((prefix, old, attributes))
+        self._size += added
+        self.added += added
+        if added or taken:
+            self._counts[feed] = self._counts.get(feed, 0) + added + taken
+
+    def _merge(
+        self, prefix: Prefix, old: Attributes | tuple[Attributes, ...], new: Attributes, changes: list[RouteChange]
+    ) -> None:
+        """The slow path of announce: more than one session teaches the prefix."""
+        paths = old if isinstance(old, tuple) else (old,)
+        for path in paths:
+            if path.feed.name == new.feed.name:
+                self._counts[path.feed] -= 1
+        kept = sorted([path for path in paths if path.feed.name != new.feed.name] + [new], key=_order)
+        self._counts[new.feed] = self._counts.get(new.feed, 0) + 1
+        self._tree[prefix] = tuple(kept) if len(kept) > 1 else new
+        if paths[0] is not kept[0]:
+            changes.append((prefix, paths[0], kept[0]))
+
+    def withdraw(
+        self, feed: Feed, prefixes: Sequence[Prefix], changes: list[RouteChange], watched: Container[Prefix]
+    ) -> None:
+        """Forget what sessions of the feed's name taught for `prefixes`; unknown ones are not an error (RFC 4271, 9).
+
+        Appends to `changes` the withdrawn ones that are in `watched`, and those for which another session's route
+        wins now.
+        """
+        tree, has = self._tree, self._tree.has_key
+        for prefix in prefixes:
+            if not has(prefix):
+                continue
+            old = tree.get(prefix)
+            if old.__class__ is tuple:
+                self._drop(prefix, tuple(path for path in old if path.feed.name == feed.name), changes, watched)
+            elif old.feed.name == feed.name:
+                tree.delete(prefix)
+                self._size -= 1
+                self.removed += 1
+                self._counts[old.feed] -= 1
+                if prefix in watched:
+                    changes.append((prefix, old, None))
+
+    def _drop(
+        self, prefix: Prefix, gone: tuple[Attributes, ...], changes: list[RouteChange], watched: Container[Prefix]
+    ) -> None:
+        """Take single paths away from a prefix."""
+        value = self._tree.get(prefix)
+        paths = value if isinstance(value, tuple) else (value,)
+        kept = tuple(path for path in paths if path not in gone)
+        for path in gone:
+            self._counts[path.feed] -= 1
+        if kept:
+            self._tree[prefix] = kept if len(kept) > 1 else kept[0]
+        else:
+            self._tree.delete(prefix)
+            self._size -= 1
+            self.removed += 1
+        winner = kept[0] if kept else None
+        if winner is not paths[0] and (winner is not None or prefix in watched):
+            changes.append((prefix, paths[0], winner))
+
+    def stale(self, name: str, generation: int) -> int:
+        """How many routes are still from sessions of that name older than `generation`."""
+        return sum(n for feed, n in self._counts.items() if feed.name == name and feed.generation < generation)
+
+    def sweep(self, name: str, generation: int, watched: Container[Prefix]) -> list[RouteChange]:
+        """Drop the routes of sessions of that name older than `generation`; costs a walk of the table if there are any.
+
+        Returns the changes as `withdraw` does.
+        """
+        changes: list[RouteChange] = []
+        get = self._tree.get
+        more = self.stale(name, generation) > 0
+        while more:
+            # In portions: the list of a whole table would take more memory than the table.
+            more = False
+            gone: list[tuple[Prefix, tuple[Attributes, ...]]] = []
+            for prefix in self._tree:
+                value = get(prefix)
+                paths = value if value.__class__ is tuple else (value,)
+                old = tuple(path for path in paths if path.feed.name == name and path.feed.generation < generation)
+                if old:
+                    gone.append((prefix, old))
+                    if len(gone) >= _PORTION:
+                        more = True
+                        break
+            for prefix, paths in gone:
+                self._drop(prefix, paths, changes, watched)
+        for feed in [f for f, n in self._counts.items() if n == 0 and f.name == name and f.generation < generation]:
+            del self._counts[feed]
+        return changes
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def match(self, packed: bytes) -> Prefix | None:
+        """Longest match of an address."""
+        found: Prefix | None = self._tree.get_key(packed)
+        return found
+
+    def winner(self, prefix: Prefix) -> Attributes | None:
+        """Attributes of exactly this prefix."""
+        if not self._tree.has_key(prefix):
+            return None
+        value = self._tree.get(prefix)
+        best: Attributes = value[0] if value.__class__ is tuple else value
+        return best
+
+    def default(self) -> Attributes | None:
+        """Attributes of the default route, if there is one."""
+        return self.winner(DEFAULT_PREFIX[self.family])
+
+    def covering(self, prefix: Prefix) -> Iterator[Route]:
+        """Routes that contain the prefix, longest first, itself included."""
+        found = self._tree.get_key(prefix)
+        while found is not None:
+            attributes = self.winner(found)
+            assert attributes is not None
+            yield Route(found, attributes)
+            found = self._tree.parent(found)
+
+    def more_specifics(self, prefix: Prefix) -> list[Prefix]:
+        """Routes strictly inside a prefix of the table, each before those inside it. KeyError if it has no route."""
+        found: list[Prefix] = self._tree.children(prefix)
+        return found
+
+    def exceptions(self, prefix: Prefix, next_hop: bytes) -> list[Prefix]:
+        """The topmost more-specifics of a prefix of the table whose next hop is another than `next_hop`."""
+        found: list[Prefix] = []
+        children = self._tree.children(prefix)
+        if not children:
+            return found
+        get = self._tree.get
+        # The walk gives a parent before its children, and a subtree without a gap: what lies inside the exception
+        # found last needs no look at all.
+        inside: int = -1
+        last_bits = 0
+        bits = self.family.bits
+        for child in children:
+            number = int.from_bytes(child[0], "big")
+            if inside >= 0 and number >> (bits - last_bits) == inside:
+                continue
+            value = get(child)
+            if (value[0] if value.__class__ is tuple else value).next_hop != next_hop:
+                found.append(child)
+                last_bits = child[1]
+                inside = number >> (bits - last_bits)
+        return found
+
+    def __iter__(self) -> Iterator[Route]:
+        """All routes; the table must not change meanwhile."""
+        for prefix in self._tree:
+            attributes = self.winner(prefix)
+            assert attributes is not None
+            yield Route(prefix, attributes)
