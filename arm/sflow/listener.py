@@ -1,8 +1,8 @@
 """The sFlow socket and the one thread that reads it.
 
 The thread reads datagrams and hands each to the collector under a lock; `take` swaps the collector's batch under the
-same lock, so a sample is in exactly one batch. Between two datagrams the thread passes a turnstile: a `take` that
-waits there goes first, however many datagrams are queued (a plain lock is not fair, and the engine would starve).
+same lock, so a sample is in exactly one batch. The lock is free while the thread reads, so a `take` gets through
+within a millisecond even while more datagrams are queued than can be read.
 
 The kernel counts what the socket had no room for; the thread asks for that number once a second. When nobody takes
 batches for long, the thread stops reading rather than let a batch grow without bound: what is lost then is counted
@@ -100,7 +100,6 @@ class Listener:
         self._on_failure = on_failure
         self._collector = Collector(agent=agent)
         self._lock = threading.Lock()
-        self._turnstile = threading.Lock()
         self._taken = threading.Event()
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -138,8 +137,8 @@ class Listener:
         self._wake = -1
 
     def take(self) -> TrafficBatch:
-        """All samples since the last call, each in exactly one batch. Waits for one datagram's decoding at most."""
-        with self._turnstile, self._lock:
+        """All samples since the last call, each in exactly one batch."""
+        with self._lock:
             batch = self._collector.take()
         self._taken.set()
         return batch
@@ -171,7 +170,7 @@ class Listener:
         poll.register(self._sock, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         buffer = bytearray(_MAX_DATAGRAM)
-        collector, lock, turnstile, clock = self._collector, self._lock, self._turnstile, self._clock
+        collector, lock, clock = self._collector, self._lock, self._clock
         recv_into = self._sock.recv_into
         errors = 0
         next_interval = clock() + _INTERVAL
@@ -190,8 +189,6 @@ class Listener:
                     break
                 errors = 0
                 now = clock()
-                with turnstile:
-                    pass
                 with lock:
                     collector.receive(buffer, size, now)
                 if now >= next_interval:

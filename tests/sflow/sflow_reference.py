@@ -151,7 +151,8 @@ def ethernet(cursor: Cursor, length: int) -> tuple[bytes, bytes] | None:
         if cursor.take(2) != b"\x11\x00":
             return None
         cursor.take(4)
-        return ip(cursor.data, {0x21: 4, 0x57: 6}.get(cursor.number(2), 0))
+        version = {0x21: 4, 0x57: 6}.get(cursor.number(2), 0)
+        return ip(cursor.data, version)
     return ip(cursor.data, {0x0800: 4, 0x86DD: 6}.get(kind, 0))
 
 
