@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -53,8 +54,8 @@ class Client:
             if error.code >= 500:
                 return self._json(body)
             raise Refused(error.code, self._error(body, error.code)) from None
-        except (OSError, ValueError) as error:
-            # URLError is an OSError; http.client and urllib raise ValueErrors for addresses that are none
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            # URLError is an OSError; an address that is none, or an answer that is not HTTP, raises the other two
             reason = getattr(error, "reason", error)
             text = getattr(reason, "strerror", None) or str(reason)
             raise Unreachable(f"{text[:1].lower()}{text[1:]}; is the daemon running (systemctl status arm)?") from None

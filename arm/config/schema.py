@@ -181,19 +181,31 @@ class TargetConfig:
 class SelectionConfig:
     """Which prefixes may have a slot, and how fast slots change hands."""
 
-    min_prefix_length: int = key(1, rules.integer(1, 32), "Shortest IPv4 prefix that gets a slot.", unit="bits")
-    max_prefix_length: int = key(32, rules.integer(1, 32), "Longest IPv4 prefix that gets a slot.", unit="bits")
-    min_prefix_length6: int = key(1, rules.integer(1, 128), "Shortest IPv6 prefix that gets a slot.", unit="bits")
-    max_prefix_length6: int = key(128, rules.integer(1, 128), "Longest IPv6 prefix that gets a slot.", unit="bits")
+    min_prefix_length: int = key(
+        1, rules.integer(1, 32), "Shortest IPv4 prefix that gets a slot for its traffic.", unit="bits"
+    )
+    max_prefix_length: int = key(
+        32, rules.integer(1, 32), "Longest IPv4 prefix that gets a slot for its traffic.", unit="bits"
+    )
+    min_prefix_length6: int = key(
+        1, rules.integer(1, 128), "Shortest IPv6 prefix that gets a slot for its traffic.", unit="bits"
+    )
+    max_prefix_length6: int = key(
+        128, rules.integer(1, 128), "Longest IPv6 prefix that gets a slot for its traffic.", unit="bits"
+    )
     always: tuple[Prefix, ...] = key(
         (),
         rules.PREFIX,
-        "Prefixes that are kept in hardware, with or without traffic, while the table has them.",
+        "Prefixes that are kept in hardware while the table has them, with or without traffic, whatever other keys say.",
         many=True,
         without="none",
     )
     never: tuple[Prefix, ...] = key(
-        (), rules.PREFIX, "Prefixes that are never chosen for their traffic.", many=True, without="none"
+        (),
+        rules.PREFIX,
+        "Prefixes that, with all that lies inside them, get no slot for their traffic.",
+        many=True,
+        without="none",
     )
     reserve: float = key(
         0.02,
