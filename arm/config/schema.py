@@ -196,7 +196,7 @@ class SelectionConfig:
     always: tuple[Prefix, ...] = key(
         (),
         rules.PREFIX,
-        "Prefixes that are kept in hardware while the table has them, with or without traffic, whatever other keys say.",
+        "Prefixes that are kept in hardware while the table has them, with or without traffic, whatever else is set.",
         many=True,
         without="none",
     )
