@@ -14,7 +14,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arm.bgp.wire import AS_PATH, COMMUNITIES, MULTI_EXIT_DISC, NEXT_HOP, OPTIONAL, ORIGIN, TRANSITIVE, attribute
+from arm.bgp.encode import path_attributes
 
 _MASK = (1 << 64) - 1
 _TRANSITS = 90
@@ -109,25 +109,25 @@ class Paths:
         return (upstream.as_number, *middle, *(origin,) * (1 + prepends))
 
     def attributes(
-        self, path: int, upstream: Upstream, variant: Variant = Variant.NORMAL, *, next_hop: bool = True
+        self,
+        path: int,
+        upstream: Upstream,
+        variant: Variant = Variant.NORMAL,
+        *,
+        next_hop: bool = True,
+        local_pref: int | None = None,
     ) -> bytes:
-        """Path attributes on the wire (RFC 4271 section 4.3) in the order of their types, 4-octet AS numbers.
+        """Path attributes on the wire (RFC 4271 section 4.3), 4-octet AS numbers.
 
-        Without NEXT_HOP for a route that goes into MP_REACH_NLRI.
+        Without `next_hop` for a route that goes into MP_REACH_NLRI; `local_pref` for an internal session.
         """
-        ases = self.as_path(path, upstream, variant)
         bits = mix(self.seed ^ (0xC0 + upstream.slot), path)
-        parts = [
-            attribute(TRANSITIVE, ORIGIN, bytes((self.rank(path, upstream.slot, variant)[1],))),
-            attribute(TRANSITIVE, AS_PATH, bytes((2, len(ases))) + b"".join(a.to_bytes(4, "big") for a in ases)),
-        ]
-        if next_hop:
-            parts.append(attribute(TRANSITIVE, NEXT_HOP, upstream.next_hop))
-        if bits & 1:
-            parts.append(attribute(OPTIONAL, MULTI_EXIT_DISC, (bits >> 8 & 0x3FF).to_bytes(4, "big")))
-        count = (bits >> 20) % 6
-        if count:
-            left = (upstream.as_number & 0xFFFF).to_bytes(2, "big")
-            values = sorted({left + (bits >> (24 + 6 * n) & 0xFFF).to_bytes(2, "big") for n in range(count)})
-            parts.append(attribute(OPTIONAL | TRANSITIVE, COMMUNITIES, b"".join(values)))
-        return b"".join(parts)
+        left = (upstream.as_number & 0xFFFF) << 16
+        return path_attributes(
+            as_path=self.as_path(path, upstream, variant),
+            next_hop=upstream.next_hop if next_hop else None,
+            origin=self.rank(path, upstream.slot, variant)[1],
+            med=bits >> 8 & 0x3FF if bits & 1 else None,
+            local_pref=local_pref,
+            communities=sorted({left | bits >> (24 + 6 * n) & 0xFFF for n in range((bits >> 20) % 6)}),
+        )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -25,7 +26,7 @@ _MAGIC: Final = "arm-table-1"
 class FamilyTable:
     """The prefixes of one family: three parallel arrays."""
 
-    __slots__ = ("addresses", "bits", "family", "lengths", "paths")
+    __slots__ = ("_by_address", "addresses", "bits", "family", "lengths", "paths")
 
     def __init__(self, family: Family) -> None:
         self.family = family
@@ -34,6 +35,7 @@ class FamilyTable:
         self.addresses = array("Q")
         self.lengths = array("B")
         self.paths = array("I")
+        self._by_address: array[int] | None = None
 
     def __len__(self) -> int:
         return len(self.addresses)
@@ -57,16 +59,17 @@ class FamilyTable:
         return map(self.prefix, range(len(self)))
 
     def find(self, prefix: Prefix) -> int | None:
-        """Place of an exact prefix, by a scan of the whole table; None if it is not there."""
+        """Place of an exact prefix; None if it is not there. The first call sorts the table aside (a second or so)."""
+        size = len(self)
+        if self._by_address is None or len(self._by_address) != size:
+            self._by_address = array("I", sorted(range(size), key=self.addresses.__getitem__))
         wanted = int.from_bytes(prefix[0][: self.bits // 8], "big")
-        index = -1
-        while True:
-            try:
-                index = self.addresses.index(wanted, index + 1)
-            except ValueError:
-                return None
+        at = bisect_left(self._by_address, wanted, key=self.addresses.__getitem__)
+        while at < size and self.addresses[index := self._by_address[at]] == wanted:
             if self.lengths[index] == prefix[1]:
                 return index
+            at += 1
+        return None
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """(path, start, end) of every run of prefixes that share a path."""
@@ -81,6 +84,7 @@ class FamilyTable:
     def sort_by_path(self) -> None:
         """Bring prefixes of one path together; those of a path keep their order."""
         order = sorted(range(len(self)), key=self.paths.__getitem__)
+        self._by_address = None
         self.addresses = array("Q", map(self.addresses.__getitem__, order))
         self.lengths = array("B", map(self.lengths.__getitem__, order))
         self.paths = array("I", map(self.paths.__getitem__, order))
