@@ -86,3 +86,9 @@ def test_help_tells_the_exit_codes() -> None:
     text = parser().format_help()
     for code in Exit:
         assert f"\n  {int(code):2}  " in text, code
+
+
+def test_the_page_of_the_command_line_has_every_exit_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    assert {row[1]: row[0] for row in rows if row[0].isdigit()} == {code.name: str(code.value) for code in Exit}
