@@ -154,7 +154,17 @@ def _run(arguments: argparse.Namespace) -> int:
     logs.setup(config.log.level)
     for remark in advice(config):
         log.warning("configuration file=%s remark=%s", arguments.config, logs.quote(str(remark)))
-    return int(importlib.import_module("arm.daemon").run(config))
+    try:
+        return int(importlib.import_module("arm.daemon").run(config))
+    except PermissionError as error:
+        log.error("right missing error=%s", logs.quote(error))
+        return Exit.NOPERM
+    except OSError as error:
+        log.error("stopped error=%s", logs.quote(error))
+        return Exit.OSERR
+    except Exception:
+        log.exception("crashed")
+        return Exit.SOFTWARE
 
 
 def _demo(arguments: argparse.Namespace) -> int:
