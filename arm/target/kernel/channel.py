@@ -1,0 +1,198 @@
+"""The two netlink sockets of the kernel target: one that asks, one that listens.
+
+`Channel` sends requests and waits for what the kernel says. Many requests go in one buffer; the kernel carries them
+out one after the other, goes on after one that fails, answers each failure with its sequence number, and the last one
+of the buffer in any case. So the answers to a buffer are complete when the last one's is there.
+
+`Monitor` reads what changes. What the channel itself changes is filtered out by the kernel (a socket filter on the
+sender's port id, linux/filter.h): a hundred thousand routes of ARM's own make not one notification to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pyroute2.netns import create_socket
+
+from arm.target.kernel import netlink as nl
+
+SO_RCVBUFFORCE = 33
+SO_ATTACH_FILTER = 26
+SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 1, 10, 11, 12
+
+READ_SIZE = 1 << 18
+REQUEST_BUFFER = 8 << 20
+"""Octets: holds the answers to a buffer of requests that all fail."""
+MONITOR_BUFFER = 64 << 20
+DUMP_ATTEMPTS = 5
+FIRST_SEQUENCE, LAST_SEQUENCE = 1, 1 << 31
+
+
+class Requests(Protocol):
+    """What the rest of the kernel target needs of a channel; tests put a refusing kernel in between."""
+
+    def reserve(self, count: int) -> int:
+        """First of `count` sequence numbers in a row."""
+        ...
+
+    def execute(self, messages: Sequence[bytes], first: int) -> Mapping[int, nl.Refusal]:
+        """Carry out requests numbered from `first`; what was refused, by position. OSError if the answer is lost."""
+        ...
+
+    def request(self, message: bytes) -> nl.Refusal | None:
+        """Carry out one request, whatever its sequence number."""
+        ...
+
+    def dump(self, request: bytes) -> list[bytes]:
+        """The buffers of a consistent dump."""
+        ...
+
+
+def _open(netns: str | None) -> socket.socket:
+    """A bound NETLINK_ROUTE socket; `netns` names another network namespace than the process's own."""
+    made: socket.socket = create_socket(netns, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE, flags=0)
+    made.bind((0, 0))
+    return made
+
+
+def _receive_buffer(sock: socket.socket, size: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+class Channel:
+    """Requests and their answers. One thread at a time."""
+
+    def __init__(self, netns: str | None = None) -> None:
+        self._socket = _open(netns)
+        _receive_buffer(self._socket, REQUEST_BUFFER)
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
+        self._sequence = FIRST_SEQUENCE
+        self.port: int = self._socket.getsockname()[0]
+        """What notifications of this channel's changes carry as their sender."""
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def reserve(self, count: int) -> int:
+        if self._sequence + count > LAST_SEQUENCE:
+            self._sequence = FIRST_SEQUENCE
+        first = self._sequence
+        self._sequence += count
+        return first
+
+    def execute(self, messages: Sequence[bytes], first: int) -> Mapping[int, nl.Refusal]:
+        if not messages:
+            return {}
+        last = bytearray(messages[-1])
+        last[6] |= nl.NLM_F_ACK
+        self._socket.send(b"".join([*messages[:-1], last]))
+        refused: dict[int, nl.Refusal] = {}
+        final = first + len(messages) - 1
+        while True:
+            data = self._socket.recv(READ_SIZE)
+            for kind, flags, sequence, _, start, end in nl.frames(data):
+                if kind != nl.NLMSG_ERROR or not first <= sequence <= final:
+                    continue  # the answer to a request that was given up
+                if (what := nl.refusal(data, flags, start, end)) is not None:
+                    refused[sequence - first] = what
+                if sequence == final:
+                    return refused
+
+    def request(self, message: bytes) -> nl.Refusal | None:
+        first = self.reserve(1)
+        numbered = bytearray(message)
+        struct.pack_into("=I", numbered, 8, first)
+        return self.execute([bytes(numbered)], first).get(0)
+
+    def dump(self, request: bytes) -> list[bytes]:
+        """Repeats a dump that the kernel marks as inconsistent; the last attempt counts, for it is repaired later."""
+        buffers: list[bytes] = []
+        for _ in range(DUMP_ATTEMPTS):
+            buffers = []
+            if not self._dump_once(request, buffers):
+                break
+        return buffers
+
+    def _dump_once(self, request: bytes, buffers: list[bytes]) -> bool:
+        """One dump; True if the table changed while it was read."""
+        sequence = self.reserve(1)
+        numbered = bytearray(request)
+        struct.pack_into("=I", numbered, 8, sequence)
+        self._socket.send(numbered)
+        interrupted = False
+        while True:
+            data = self._socket.recv(READ_SIZE)
+            for kind, flags, of, _, start, end in nl.frames(data):
+                if of != sequence:
+                    break
+                interrupted = interrupted or bool(flags & nl.NLM_F_DUMP_INTR)
+                if kind == nl.NLMSG_ERROR:
+                    what = nl.refusal(data, flags, start, end)
+                    if what is not None:
+                        raise OSError(what.number, str(what))
+                if kind == nl.NLMSG_DONE:
+                    buffers.append(data)
+                    return interrupted
+            else:
+                buffers.append(data)
+
+
+class OverrunError(Exception):
+    """Notifications were lost: what is known of the kernel has to be read anew."""
+
+
+class Monitor:
+    """Notifications of what others change."""
+
+    def __init__(self, *, ignore: int, netns: str | None = None) -> None:
+        """`ignore` is the port id whose changes are not shown: that of the channel."""
+        self._socket = _open(netns)
+        self._socket.setblocking(False)
+        _receive_buffer(self._socket, MONITOR_BUFFER)
+        _drop_sender(self._socket, ignore)
+        for group in nl.GROUPS:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def read(self, most: int) -> Iterator[bytes]:
+        """Up to `most` buffers that are there; OverrunError if the kernel had to drop some."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(most):
+                try:
+                    yield self._socket.recv(READ_SIZE)
+                except OSError as error:
+                    if error.errno == errno.ENOBUFS:
+                        raise OverrunError from None
+                    raise
+
+
+def _drop_sender(sock: socket.socket, port: int) -> None:
+    """Attach a classic BPF program that keeps every message but those whose nlmsg_pid is `port`."""
+    wanted = int.from_bytes(port.to_bytes(4, "little" if struct.pack("=H", 1)[0] else "big"), "big")
+    program = b"".join(
+        struct.pack("=HBBI", *instruction)
+        for instruction in (
+            (0x20, 0, 0, 12),  # load the word at offset 12 of the header, in network order
+            (0x15, 0, 1, wanted),  # equal? go on, else skip one
+            (0x06, 0, 0, 0),  # drop
+            (0x06, 0, 0, 0xFFFFFFFF),  # keep it whole
+        )
+    )
+    buffer = ctypes.create_string_buffer(program, len(program))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(buffer)))

@@ -1,0 +1,164 @@
+"""Readers of the hardware's own word on its route tables, each for what one kind of switch offers.
+
+All are plain: a file, a command's answer, or a counter record becomes readings by family. What a switch does not have
+reads as nothing. None of them was seen on a switch with an ASIC yet: the formats are those of the vendors' documents.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from arm.model import Family
+from arm.target.kernel.capacity import Reading
+
+log = logging.getLogger(__name__)
+
+Readings: TypeAlias = Mapping[Family, Reading]
+SWITCHD_ROUTES = Path("/cumulus/switchd/run/route_info/route")
+COMMAND_SECONDS = 10.0
+LINE = re.compile(r"^\s*(IPv[46]) (?:route )?entries:\s*(\d+),\s*\d+% of maximum value\s+(\d+)", re.MULTILINE)
+TOTAL = re.compile(r"^\s*Total Routes:\s*(\d+),\s*\d+% of maximum value\s+(\d+)", re.MULTILINE)
+LABELS = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
+
+
+class Reader(Protocol):
+    """One way to ask the hardware."""
+
+    def read(self) -> Readings:
+        """What it says now; OSError or ValueError if it cannot be asked or understood."""
+        ...
+
+
+class SwitchdReader:
+    """The files of Cumulus Linux's switchd: `mode`, and `count_N` and `max_N` for the tables 0, 1 and total.
+
+    Mode 1: table 0 holds IPv4 and short IPv6 routes together, table 1 long IPv6 ones. Mode 2: 0 is IPv4, 1 is IPv6.
+    """
+
+    def __init__(self, directory: Path = SWITCHD_ROUTES) -> None:
+        self._directory = directory
+
+    def read(self) -> Readings:
+        mode = self._number("mode")
+        first = Reading(self._number("count_0"), self._number("max_0"), "switchd")
+        if mode == 2:
+            return {Family.IPV4: first, Family.IPV6: Reading(self._number("count_1"), self._number("max_1"), "switchd")}
+        if mode == 1:
+            return {Family.IPV4: first, Family.IPV6: Reading(first.used, first.maximum, "switchd", cost=2)}
+        raise ValueError(f"switchd tells of mode {mode}, known are 1 and 2")
+
+    def _number(self, name: str) -> int:
+        return int((self._directory / name).read_text("ascii"))
+
+
+class ResourceQueryReader:
+    """The command `cl-resource-query` of Cumulus Linux."""
+
+    def __init__(self, ask: Callable[[Sequence[str]], str] | None = None) -> None:
+        self._ask = ask or run
+
+    def read(self) -> Readings:
+        return parse_resource_query(self._ask(["cl-resource-query"]))
+
+
+def parse_resource_query(text: str) -> Readings:
+    """Readings of an answer of cl-resource-query; a line without a maximum says nothing about room.
+
+    Where only the total has a maximum, it holds for both families together.
+    """
+    source = "cl-resource-query"
+    found = {LABELS[label]: Reading(int(used), int(most), source) for label, used, most in LINE.findall(text)}
+    total = TOTAL.search(text)
+    if total is None:
+        return found
+    both = Reading(int(total[1]), int(total[2]), source)
+    for family in Family:
+        own = found.get(family)
+        if own is None or both.maximum - both.used < own.maximum - own.used:
+            found[family] = both
+    return found
+
+
+class DevlinkReader:
+    """Devlink resources: `fib` below `IPv4` and `IPv6`, with their occupancy."""
+
+    def __init__(self, ask: Callable[[Sequence[str]], str] | None = None) -> None:
+        self._ask = ask or run
+
+    def read(self) -> Readings:
+        found: dict[Family, Reading] = {}
+        for device in json.loads(self._ask(["devlink", "-j", "dev", "show"])).get("dev", {}):
+            found |= parse_devlink(self._ask(["devlink", "-j", "resource", "show", device]))
+        return found
+
+
+def parse_devlink(text: str) -> Readings:
+    """Readings of an answer of `devlink -j resource show DEVICE`."""
+    found: dict[Family, Reading] = {}
+    answer = json.loads(text)
+    for resources in answer.get("resources", {}).values() if isinstance(answer, dict) else ():
+        for path, resource in _walk(resources, ()):
+            family = LABELS.get(path[-2]) if len(path) > 1 and path[-1] == "fib" else None
+            size, used = resource.get("size"), resource.get("occ")
+            if family is not None and isinstance(size, int) and isinstance(used, int):
+                found[family] = Reading(used, size, "devlink")
+    return found
+
+
+def _walk(resources: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    for resource in resources if isinstance(resources, list) else ():
+        if isinstance(resource, dict):
+            path = (*above, str(resource.get("name")))
+            yield path, resource
+            yield from _walk(resource.get("resources"), path)
+
+
+def parse_broadcom(values: Sequence[int]) -> Readings:
+    """Readings of the Broadcom table counters of an sFlow agent (enterprise 4413 format 3; its numbers in order).
+
+    They count up in pairs of entries and maximum: hosts, IPv4, IPv6, IPv4 and IPv6 together, long IPv6, total routes,
+    and others. A maximum of 0 means that the ASIC does not divide its table so; all ones mean unknown.
+    """
+    if len(values) < 12:
+        raise ValueError(f"{len(values)} numbers are too few for the table counters")
+    pairs = [(values[at], values[at + 1]) for at in range(0, 12, 2)]
+    _, ipv4, ipv6, both, long_ipv6, total = pairs
+    found: dict[Family, Reading] = {}
+    for family, choices in ((Family.IPV4, (ipv4, both, total)), (Family.IPV6, (ipv6, long_ipv6, both, total))):
+        for used, most in choices:
+            if 0 < most < 0xFFFFFFFF and used != 0xFFFFFFFF:
+                shared = family is Family.IPV6 and (used, most) in (both, total)
+                found[family] = Reading(used, most, "sflow", cost=2 if shared else 1)
+                break
+    return found
+
+
+def run(command: Sequence[str]) -> str:
+    """Standard output of a command; OSError if it cannot run, fails or takes too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)  # noqa: S603
+    except subprocess.SubprocessError as error:
+        raise OSError(f"{' '.join(command)}: {error}") from error
+    return done.stdout
+
+
+def find_reader() -> Reader | None:
+    """The best reader that this machine offers."""
+    if (SWITCHD_ROUTES / "max_0").exists():
+        return SwitchdReader()
+    if shutil.which("cl-resource-query"):
+        return ResourceQueryReader()
+    if shutil.which("devlink"):
+        reader = DevlinkReader()
+        try:
+            return reader if reader.read() else None
+        except (OSError, ValueError) as error:
+            log.debug("devlink tells nothing reason=%r", str(error))
+    return None

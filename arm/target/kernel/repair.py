@@ -1,0 +1,141 @@
+"""Puts right what happened to ARM's routes behind its back, or says that it cannot.
+
+Rules:
+- What something else did to a route is undone, at most once a second for each prefix: two programs that both insist do
+  not keep a core busy.
+- A route of another program is left alone, even where it took the place of ARM's.
+- What cannot be put right is reported with Drift(installed=False), and no route stays above a missing exception: the
+  routes around it come out first, shortest prefix first, so that its addresses follow the default.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Mapping
+
+from arm.model import Drift, Event, Prefix, family_of, format_prefix
+from arm.target.kernel import netlink as nl
+from arm.target.kernel.applier import Applier
+from arm.target.kernel.ledger import Ledger
+from arm.target.kernel.nexthops import NextHops
+
+log = logging.getLogger(__name__)
+
+RESTORE_SECONDS = 1.0
+
+
+class Repairs:
+    """What is to be put right, and what was."""
+
+    def __init__(self, applier: Applier, ledger: Ledger, nexthops: NextHops, emit: Callable[[Event], None]) -> None:
+        self._applier = applier
+        self._ledger = ledger
+        self._nexthops = nexthops
+        self._emit = emit
+        self._drift: dict[Prefix, str] = {}
+        self._restored_at: dict[Prefix, float] = {}
+        self.hardware: dict[Prefix, int] = {}
+        """What the hardware says of routes: RTM_F_OFFLOAD, RTM_F_TRAP or RTM_F_OFFLOAD_FAILED."""
+        self.shadowed: dict[Prefix, str] = {}
+        """Routes beside which a better one of another program stands, with a sentence on it."""
+        self.restored = 0
+        self.lost = 0
+        self.refused_by_hardware = 0
+
+    def revive(self, number: int) -> None:
+        """The kernel took a group away, and with it its routes; the next hops are refreshed since.
+
+        Where the next hop lives on another path, all of them return. Where it is dead, only the exceptions do, as
+        covers: without them, the route above would draw their addresses to its own next hop.
+        """
+        prefixes = self._ledger.over(number)
+        for prefix in prefixes:
+            self._ledger.drop(prefix)
+        group = self._nexthops.by_number.get(number)
+        if group is None or not self._nexthops.exists(number):
+            self.give_up(dict.fromkeys(prefixes, "its nexthop object was removed"))
+            return
+        kept = prefixes if group.up else [prefix for prefix in prefixes if any(self._ledger.ancestors(prefix))]
+        refused = self._applier.restore([(prefix, number) for prefix in kept], replace=False)
+        failed = {prefix: str(why) for prefix, why in refused.items() if why.number != errno.EEXIST}
+        self.restored += len(kept) - len(failed)
+        log.warning("routes went with their next hop gone=%d restored=%d", len(prefixes), len(kept) - len(failed))
+        for prefix in refused.keys() - failed.keys():
+            self._ledger.put(prefix, number)
+        self.give_up(failed)
+
+    def note(self, drift: Mapping[Prefix, str]) -> None:
+        """Routes that something else removed or changed."""
+        self._drift |= {prefix: what for prefix, what in drift.items() if prefix in self._ledger.routes}
+
+    def restore(self, now: float) -> None:
+        """Put back what is due."""
+        due = {p: w for p, w in self._drift.items() if now - self._restored_at.get(p, -1e9) >= RESTORE_SECONDS}
+        if not due:
+            return
+        routes = {prefix: self._ledger.routes.get(prefix, 0) for prefix in due}
+        routes = {prefix: number for prefix, number in routes.items() if self._nexthops.exists(number)}
+        refused: dict[Prefix, nl.Refusal] = {}
+        for replace in (True, False):
+            some = [(p, number) for p, number in routes.items() if due[p].startswith("changed") == replace]
+            refused |= self._applier.restore(some, replace=replace)
+        gone = {}
+        for prefix, what in due.items():
+            del self._drift[prefix]
+            refusal = refused.get(prefix)
+            if prefix not in routes or (refusal and refusal.number == errno.EEXIST and not self._blocker(prefix)):
+                continue  # it went with its next hop, or stands again already
+            if refusal is not None:
+                gone[prefix] = f"{what}, and cannot be put back: {self._blocker(prefix) or refusal}"
+                continue
+            self._restored_at[prefix] = now
+            self.restored += 1
+            log.warning("route put back prefix=%s what=%r", format_prefix(prefix), what)
+            self._emit(Drift(prefix, what, installed=True))
+        self.give_up(gone)
+        self._restored_at = {p: at for p, at in self._restored_at.items() if now - at < RESTORE_SECONDS}
+
+    def taken(self, prefixes: Mapping[Prefix, str]) -> None:
+        """Another program put its route in the place of ARM's: its will be done, and the engine told."""
+        self.give_up({prefix: what for prefix, what in prefixes.items() if prefix in self._ledger.routes})
+
+    def hardware_says(self, flags: Mapping[Prefix, int]) -> None:
+        """Word from the hardware on routes. One that it refused counts as out, whatever the kernel's table says."""
+        known = {prefix: bits for prefix, bits in flags.items() if prefix in self._ledger.routes}
+        self.hardware |= known
+        refused = [prefix for prefix, bits in known.items() if bits & nl.RTM_F_OFFLOAD_FAILED]
+        self.refused_by_hardware += len(refused)
+        for family in {family_of(prefix) for prefix in refused}:
+            fitted = self._ledger.count(family) - sum(family_of(prefix) is family for prefix in refused)
+            self._applier.full[family] = max(self._applier.full.get(family, 0), fitted)
+        self.give_up(dict.fromkeys(refused, "refused by the hardware"))
+
+    def give_up(self, prefixes: Mapping[Prefix, str]) -> None:
+        """Routes that are not where they should be: they and what they are exceptions to come out, and that is said."""
+        if not prefixes:
+            return
+        why = dict(prefixes)
+        for prefix in prefixes:
+            for above in self._ledger.ancestors(prefix):
+                why.setdefault(above, f"taken out: its exception {format_prefix(prefix)} is not in place")
+        self._applier.remove(why)
+        for prefix, what in why.items():
+            self.lost += 1
+            self.hardware.pop(prefix, None)
+            self.shadowed.pop(prefix, None)
+            log.warning("route lost prefix=%s what=%r", format_prefix(prefix), what)
+            self._emit(Drift(prefix, what, installed=False))
+
+    def shadow(self, prefixes: Mapping[Prefix, str]) -> None:
+        """Routes of others that stand in the way, or (an empty sentence) do so no more."""
+        for prefix, what in prefixes.items():
+            if not what or prefix not in self._ledger.routes:
+                self.shadowed.pop(prefix, None)
+            elif self.shadowed.get(prefix) != what:
+                self.shadowed[prefix] = what
+                log.warning("route in the way prefix=%s what=%r", format_prefix(prefix), what)
+                self._emit(Drift(prefix, what, installed=True))
+
+    def _blocker(self, prefix: Prefix) -> str:
+        return self._applier.in_the_way(prefix)

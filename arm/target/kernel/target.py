@@ -1,0 +1,223 @@
+"""The kernel target: a thread that owns a KernelSession, and opens a new one when an answer of the kernel was lost.
+
+The engine's side (`apply`, `status`) only touches a queue and an immutable status. A second, idle thread asks the
+hardware about its tables, since a command may take seconds to answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from arm.config import TargetConfig
+from arm.model import FAMILIES, Event, Family, Plan, TargetDown, TargetStatus, format_next_hop, format_prefix
+from arm.target.base import Emit
+from arm.target.kernel import netlink as nl
+from arm.target.kernel.capacity import CapacityEstimate
+from arm.target.kernel.channel import Channel, Requests
+from arm.target.kernel.hardware import Reader, Readings, find_reader
+from arm.target.kernel.session import KernelSession, KernelSettings
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+CAPACITY_SECONDS = 10.0
+FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+REMARKS = 10
+
+
+def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSettings:
+    """The settings that the configuration stands for."""
+    return KernelSettings(
+        table=config.table,
+        metric=config.metric,
+        protocol=config.protocol,
+        interfaces=config.interfaces,
+        slots={Family.IPV4: config.prefixes, Family.IPV6: config.prefixes6},
+        netns=netns,
+    )
+
+
+class KernelTarget:
+    """Programs one table of the kernel. See arm/target/base.py for what the engine may expect."""
+
+    def __init__(
+        self,
+        settings: KernelSettings,
+        *,
+        find: Callable[[], Reader | None] = find_reader,
+        wrap: Callable[[Channel], Requests] = lambda channel: channel,
+    ) -> None:
+        """`find` chooses the reader of the hardware; `wrap` puts something between ARM and the kernel, for tests."""
+        self._settings = settings
+        self._find = find
+        self._wrap = wrap
+        self._emit: Emit = _nowhere
+        self._plans: deque[Plan] = deque()
+        self._readings: deque[Readings] = deque(maxlen=1)
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._stopping = threading.Event()
+        self._flush = False
+        self._status = TargetStatus("kernel", False, "not started", 0, 0, 0, 0.0)
+        self._thread = threading.Thread(target=self._main, name="target-kernel", daemon=True)
+        self._reader = threading.Thread(target=self._read_capacity, name="target-capacity", daemon=True)
+
+    def start(self, emit: Emit) -> None:
+        """Begin; TargetUp follows when changes can be taken."""
+        self._emit = emit
+        self._thread.start()
+        self._reader.start()
+
+    def apply(self, plan: Plan) -> None:
+        """Queue a plan."""
+        self._plans.append(plan)
+        self._awake()
+
+    def status(self) -> TargetStatus:
+        """A consistent picture for the status page."""
+        return replace(self._status, pending=sum(len(plan.changes) for plan in tuple(self._plans)))
+
+    def stop(self, *, flush: bool) -> None:
+        """End, after the plans that are queued; waits for it. `flush` takes ARM's routes out."""
+        self._flush = flush
+        self._stopping.set()
+        self._awake()
+        if self._thread.ident is not None:
+            self._thread.join()
+            self._reader.join()
+        self._wake.close()
+        self._woken.close()
+
+    def _awake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # a full buffer wakes it too
+            self._wake.send(b"\0")
+
+    # --- the target's thread ---
+
+    def _main(self) -> None:
+        retry = FIRST_RETRY
+        while True:
+            started = time.monotonic()
+            try:
+                self._session()
+                return
+            except OSError as error:
+                reason = f"the kernel does not answer: {error.strerror or error}"
+            log.error("target down reason=%r", reason)
+            self._plans.clear()
+            self._status = replace(self._status, up=False, reason=reason)
+            self._emit(TargetDown(reason))
+            retry = FIRST_RETRY if time.monotonic() - started > LAST_RETRY else min(2 * retry, LAST_RETRY)
+            if self._stopping.wait(retry):
+                return
+
+    def _session(self) -> None:
+        """Work until told to stop; OSError if the kernel's state has to be read anew."""
+        session = KernelSession(self._settings, self._emit, wrap=self._wrap)
+        try:
+            up = session.open(time.monotonic())
+            self._status = replace(self._status, up=True, reason="")
+            self._emit(up)
+            self._work(session)
+            if self._flush:
+                session.flush()
+        finally:
+            session.close()
+
+    def _work(self, session: KernelSession) -> None:
+        capacities = [CapacityEstimate(family, ceiling=self._settings.slots.get(family, 0)) for family in FAMILIES]
+        next_tick = time.monotonic() + TICK_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(session.monitor, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ, data="plans")
+            while True:
+                ready = selector.select(max(0.0, next_tick - time.monotonic()))
+                for key, _ in ready:
+                    if key.data == "plans":
+                        self._woken.recv(4096)
+                session.listen()
+                while self._plans:
+                    self._apply(session)
+                if self._stopping.is_set():
+                    return
+                now = time.monotonic()
+                if now >= next_tick:
+                    next_tick = now + TICK_SECONDS
+                    session.tick(now)
+                self._tell_capacity(session, capacities, now)
+                self._publish(session)
+
+    def _apply(self, session: KernelSession) -> None:
+        plan = self._plans[0]
+        applied = session.apply(plan)
+        self._plans.popleft()
+        status = self._status
+        self._status = replace(
+            status,
+            applied=status.applied + applied.done,
+            failed=status.failed + len(applied.failed),
+            last_seconds=applied.seconds,
+        )
+        if applied.failed:
+            _, reason = applied.failed[0]
+            log.warning("changes failed plan=%d failed=%d first=%r", plan.number, len(applied.failed), reason)
+        self._emit(applied)
+
+    def _tell_capacity(self, session: KernelSession, capacities: list[CapacityEstimate], now: float) -> None:
+        full = session.applier.take_full()
+        readings = self._readings.popleft() if self._readings else {}
+        for family, estimate in zip(FAMILIES, capacities, strict=True):
+            if family in full:
+                estimate.refused(now, full[family])
+            if family in readings:
+                estimate.read(readings[family], session.ledger.count(family))
+            estimate.tick(now)
+            if (news := estimate.news()) is not None:
+                log.info("capacity family=%s slots=%s source=%s", family.label, news.slots, news.source)
+                self._emit(news)
+
+    def _publish(self, session: KernelSession) -> None:
+        repairs, groups = session.repairs, session.nexthops.groups.values()
+        flags = list(repairs.hardware.values())
+        counters = {
+            "routes_installed": len(session.ledger.routes),
+            "routes_written": session.applier.written,
+            "routes_restored": repairs.restored,
+            "routes_lost": repairs.lost,
+            "routes_shadowed": len(repairs.shadowed),
+            "routes_offloaded": sum(bool(bits & nl.RTM_F_OFFLOAD) for bits in flags),
+            "routes_trapped": sum(bool(bits & nl.RTM_F_TRAP) for bits in flags),
+            "routes_refused_by_hardware": repairs.refused_by_hardware,
+            "next_hops": len(groups),
+            "next_hops_down": sum(not group.up for group in groups),
+            "next_hop_messages": session.objects.messages,
+        }
+        down = [f"next hop {format_next_hop(group.next_hop)} {group.reason}" for group in groups if not group.up]
+        shadowed = [f"{format_prefix(prefix)}: {what}" for prefix, what in repairs.shadowed.items()]
+        self._status = replace(self._status, counters=counters, remarks=tuple((down + shadowed)[:REMARKS]))
+
+    # --- the reader's thread ---
+
+    def _read_capacity(self) -> None:
+        reader = self._find()
+        while reader is not None:
+            try:
+                self._readings.append(reader.read())
+            except (OSError, ValueError) as error:
+                log.warning("hardware does not tell its capacity reason=%r", str(error))
+            self._awake()
+            if self._stopping.wait(CAPACITY_SECONDS):
+                return
+
+
+def _nowhere(event: Event) -> None:
+    """Takes events before start."""
