@@ -5,6 +5,7 @@ import configparser
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -122,3 +123,18 @@ def test_the_unit_runs_the_command_and_does_not_restart_what_stays_wrong() -> No
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_benchmarks_are_listed_with_a_sentence_each_and_others_refused() -> None:
+    def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "bench.d"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    listed = bench()
+    assert listed.returncode == 0
+    names = {path.stem for path in (ROOT / "scripts" / "bench.d").glob("[a-z]*.py")}
+    rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines() if line.startswith("  ")]
+    assert {row[0] for row in rows} == names
+    assert all(len(row) == 2 for row in rows), "the first line of a docstring says what is measured"
+    for name in ("no_such", "__main__", "../bench", "_helper"):
+        assert bench(name).returncode == 64
