@@ -168,11 +168,11 @@ class FamilyEngine:
 
     def _found_entry(self, prefix: Prefix, next_hop: bytes) -> Entry:
         default, winner = self.planner.default, self.rib.winner(prefix)
-        if winner is not None and winner.next_hop == next_hop:
-            # Where the default goes the same way it may have been a cover; as a route it is right just as well.
-            return Entry(Kind.ROUTE, winner)
         if default is not None and default.next_hop == next_hop:
+            # Whatever it was put in for: as a cover it is right.
             return Entry(Kind.COVER, default)
+        if winner is not None and winner.next_hop == next_hop:
+            return Entry(Kind.ROUTE, winner)
         return Entry(Kind.ROUTE, Attributes(_FOUND, next_hop, b""))
 
     def _repair(self, prefixes: Sequence[Prefix], now: float) -> None:

@@ -125,9 +125,10 @@ class Planner:
                 self.fib.remove(p, "cover not needed")
 
     def _differs_below(self, prefix: Prefix, next_hop: bytes) -> bool:
-        """True if any route closest to the installed `prefix` has another next hop than `next_hop`."""
-        winner = self.rib.winner(prefix)
-        if winner is not None and winner.next_hop != next_hop:
+        """True if the table sends anything for which the installed `prefix` is closest to another next hop."""
+        # Where the prefix itself has been withdrawn, the route above it in the table is what counts.
+        own = next(self.rib.covering(prefix), None)
+        if own is None or own.attributes.next_hop != next_hop:
             return True
         return bool(self._uncovered(prefix, next_hop, 1))
 
