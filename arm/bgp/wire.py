@@ -88,8 +88,7 @@ def read_header(data: bytes, position: int) -> tuple[int, int]:
     minimum = _MINIMUM.get(kind)
     if minimum is None:
         raise BgpError(1, 3, f"message type {kind} is unknown", bytes((kind,)))
-    # A ROUTE-REFRESH of another length has an error code of its own (RFC 7313), so it is left to its decoder.
-    if (size < minimum and kind != ROUTE_REFRESH) or (kind == KEEPALIVE and size != HEADER_SIZE):
+    if size < minimum or (kind == KEEPALIVE and size != HEADER_SIZE):
         raise BgpError(1, 2, f"length {size} is wrong for message type {kind}", size.to_bytes(2, "big"))
     return size, kind
 

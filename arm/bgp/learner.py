@@ -1,0 +1,141 @@
+"""One incarnation of a session that teaches routes: what comes over it becomes events of one Feed.
+
+The initial routes end with the peer's End-of-RIB (RFC 4724). A peer that sends none is taken to be done when it has
+been quiet for a while.
+
+While they last, the peer is nudged when it falls silent: BIRD 2.0 was seen to leave the rest of a table in its queue
+until its main loop wakes up for another reason, up to three seconds later. ARM owes the peer an End-of-RIB of its own
+for each family, as it announces nothing; these go out first, then keepalives, at most one a second (RFC 4271 section
+4.4).
+
+Invariant: FeedUp first, FeedDown last, and one FeedComplete in between for each family, unless the session ends before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from arm.bgp.interner import Interner
+from arm.bgp.peer import Agreement, Peer
+from arm.bgp.wire import KEEPALIVE_MESSAGE, end_of_rib
+from arm.model import Attributes, Event, Family, Feed, FeedComplete, FeedDown, FeedUp, Prefix, RoutesLearned
+
+log = logging.getLogger(__name__)
+
+QUIET: Final = 5.0
+"""Seconds of silence that end the initial routes of a peer without graceful restart."""
+QUIET_GRACEFUL: Final = 60.0
+"""The same for a peer that should send End-of-RIB, and does not."""
+
+_NUDGE: Final = 0.05
+"""Seconds of silence before a nudge."""
+_KEEPALIVE_SPACING: Final = 1.0
+
+
+@dataclass(slots=True)
+class RouteCounters:
+    """Over all incarnations of a session."""
+
+    announced: int = 0
+    withdrawn: int = 0
+    malformed: int = 0
+    looped: int = 0
+
+
+class Learner:
+    """Belongs to the I/O thread. `send` takes octets for the peer."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        agreement: Agreement,
+        *,
+        generation: int,
+        own_ids: Collection[bytes],
+        emit: Callable[[Event], None],
+        send: Callable[[bytes], None],
+        counters: RouteCounters,
+        quiet: float | None,
+        now: float,
+    ) -> None:
+        """`quiet` overrides the two waits above, in seconds."""
+        self.feed = Feed(peer.name, peer.address, generation, peer.peer_as, agreement.peer.router_id)
+        self.interner = Interner(
+            self.feed,
+            four_octet=agreement.four_octet,
+            internal=peer.internal,
+            own_ids=own_ids,
+            families=agreement.families,
+        )
+        self._emit = emit
+        self._send = send
+        self._counters = counters
+        self._incomplete = set(agreement.families)
+        self._owed = [end_of_rib(family) for family in sorted(agreement.families)]
+        if quiet is None:
+            quiet = QUIET if agreement.peer.restart_time is None else QUIET_GRACEFUL
+        self._quiet = quiet
+        self._heard_at = now
+        self._nudge_at = now + _NUDGE
+        emit(FeedUp(self.feed, agreement.families))
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do next."""
+        return min(self._nudge_at, self._heard_at + self._quiet) if self._incomplete else None
+
+    def learned(self, updates: Sequence[tuple[Attributes | None, Sequence[Prefix]]], now: float) -> None:
+        """Routes, in order."""
+        self.heard(now)
+        for attributes, prefixes in updates:
+            if attributes is None:
+                self._counters.withdrawn += len(prefixes)
+            else:
+                self._counters.announced += len(prefixes)
+        self._emit(RoutesLearned(self.feed, updates))
+
+    def end_of_rib(self, family: Family, now: float) -> None:
+        """The peer has sent all of the family."""
+        self.heard(now)
+        self._complete(family)
+
+    def heard(self, now: float) -> None:
+        """The peer is not silent, or ARM was not listening."""
+        self._heard_at = now
+        self._nudge_at = now + _NUDGE
+
+    def tick(self, now: float) -> None:
+        """Nudge, or take the initial routes as complete."""
+        if not self._incomplete:
+            return
+        if now >= self._heard_at + self._quiet:
+            for family in sorted(self._incomplete):
+                log.info("initial routes taken as complete session=%s family=%s", self.feed.name, family.label)
+                self._complete(family)
+        elif now >= self._nudge_at:
+            if self._owed:
+                self._send(self._owed.pop(0))
+                self._nudge_at = now + _NUDGE
+            else:
+                self._send(KEEPALIVE_MESSAGE)
+                self._nudge_at = now + _KEEPALIVE_SPACING
+
+    def down(self, reason: str, retain: float) -> None:
+        """The session ended; its routes stay for `retain` seconds."""
+        self._incomplete.clear()
+        self._counters.malformed += self.interner.malformed
+        self._counters.looped += self.interner.looped
+        self._emit(FeedDown(self.feed, reason, retain))
+
+    def _complete(self, family: Family) -> None:
+        if family not in self._incomplete:
+            return
+        self._incomplete.discard(family)
+        if not self._incomplete:
+            for message in self._owed:
+                self._send(message)
+            self._owed.clear()
+        self._emit(FeedComplete(self.feed, family))

@@ -1,0 +1,379 @@
+"""One configured peer: its connections, which of them counts, and what their coming and going means.
+
+A session listens for its peer and, if told to, dials it. Two connections can meet; RFC 4271 section 6.8 decides which
+one stays. The one that gets to established is the session, and each such incarnation of a learning session is a new
+Feed: the engine keeps what the old one taught until the new one is complete, so the table is never empty in between.
+
+Invariants: all methods but `status` belong to the I/O thread. Between TargetUp and TargetDown the target's routes may
+be sent. A fault of one session never reaches another. A closed link is in no list, and nothing happens to it any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import selectors
+import socket
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from arm.bgp import tcp
+from arm.bgp.connection import Connection, State
+from arm.bgp.dialer import ATTEMPT, Dialer
+from arm.bgp.interner import Interner
+from arm.bgp.learner import Learner, RouteCounters
+from arm.bgp.link import ClosedError, Done, Link
+from arm.bgp.messages import Update
+from arm.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, NotificationError, shutdown_communication
+from arm.bgp.peer import Agreement, Peer, Role
+from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
+from arm.model import Event, Family, SessionStatus, TargetDown, TargetUp
+
+log = logging.getLogger(__name__)
+
+COLLISION: Final = 7
+HOLD_EXPIRED: Final = 4
+SEND_HOLD_EXPIRED: Final = 8
+
+
+class Session:
+    """State machine of one peer (RFC 4271 section 8). It is the Upper of its connections."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        selector: selectors.BaseSelector,
+        emit: Callable[[Event], None],
+        own_ids: Collection[bytes],
+        restarting_until: float,
+        now: float,
+        wall_ms: Callable[[], int],
+        retry: float,
+        quiet: float | None,
+    ) -> None:
+        """`restarting_until`: until then the R bit of graceful restart is set. `retry`, `quiet`: as the speaker's."""
+        self.peer = peer
+        self.links: list[Link] = []
+        self.up: Link | None = None
+        """The link of the established connection."""
+        self.learner: Learner | None = None
+        self._emit = emit
+        self._selector = selector
+        self._own_ids = own_ids
+        self._restarting_until = restarting_until
+        self._wall_ms = wall_ms
+        self._quiet = quiet
+        self._dialer = Dialer(peer, retry=retry, now=now)
+        self._dial_until = 0.0
+        self._generation = 0
+        self._counters = RouteCounters()
+        self._updates_in = self._updates_out = self._flaps = 0
+        self._reason = ""
+        self._state = "active"
+        self._since_ms = wall_ms()
+        self._established_at = 0.0
+        self._now = now
+
+    # --- what the speaker asks for -------------------------------------------------------------------------------
+
+    def clock(self, now: float) -> None:
+        """Tell the time before anything else happens in a round."""
+        self._now = now
+
+    def accept(self, sock: socket.socket) -> None:
+        """The peer has connected. A connection of its that is not established yet makes way: the peer knows best."""
+        for link in [link for link in self.links if link.incoming and link is not self.up]:
+            self._drop(link, "the peer connected again")
+        tcp.prepare(sock)
+        self._begin(self._add(sock, incoming=True))
+
+    def tick(self, now: float) -> None:
+        """What time brings: dialling, keepalives, hold timers, the end of a quiet peer's initial routes."""
+        self._now = now
+        if self._dialer.due(now) and not self.links:
+            self._dial()
+        for link in list(self.links):
+            connection = link.connection
+            if connection is None:
+                if now >= self._dial_until:
+                    self._lost(link, "connecting timed out")
+                continue
+            try:
+                if not link.paused:
+                    connection.tick(now)
+                else:
+                    connection.keep_alive(now)
+                if link.stuck(now):
+                    raise BgpError(SEND_HOLD_EXPIRED, 0, "send hold timer expired: the peer does not read")
+            except BgpError as error:
+                self._fail(link, error)
+        if self.learner is not None and self.up is not None and not self.up.paused:
+            self.learner.tick(now)
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do next."""
+        times: list[float | None] = [self._dialer.at]
+        for link in self.links:
+            if link.connection is None:
+                times.append(self._dial_until)
+            else:
+                times.append(link.connection.keepalive_at if link.paused else link.connection.deadline)
+        if self.learner is not None and self.up is not None and not self.up.paused:
+            times.append(self.learner.deadline)
+        return min((at for at in times if at is not None), default=None)
+
+    def pause(self, paused: bool) -> None:
+        """Stop or resume reading from the established connection; the peer's timers wait with it."""
+        link = self.up
+        if link is None or link.connection is None or link.paused == paused:
+            return
+        link.pause(paused)
+        link.connection.excuse(self._now)
+        if self.learner is not None:
+            self.learner.heard(self._now)
+
+    def send(self, chunks: Iterator[bytes], done: Done) -> None:
+        """Send UPDATEs on the established connection, or answer False at once."""
+        if self.up is None:
+            done(False)
+            return
+
+        def counted() -> Iterator[bytes]:
+            for chunk in chunks:
+                self._updates_out += chunk.count(MARKER)
+                yield chunk
+
+        self.up.queue(counted(), done)
+        self._write(self.up)
+
+    def request_refresh(self) -> None:
+        """Ask the peer for all its routes again, if it can (RFC 2918)."""
+        agreement = self._agreement()
+        if self.up is not None and agreement is not None and agreement.route_refresh:
+            for family in sorted(agreement.families):
+                self.up.queue_bytes(route_refresh(family))
+
+    def reset(self, error: BgpError) -> None:
+        """End the connection with this error; the session comes back by itself."""
+        if self.up is not None:
+            self._fail(self.up, error)
+
+    def stop(self, words: str, *, keep: bool) -> None:
+        """End the session for good.
+
+        `keep` closes without a NOTIFICATION, so that a peer with graceful restart keeps ARM's routes for the restart
+        time; otherwise `words` go out as a shutdown communication (RFC 9003).
+        """
+        self._dialer.cancel()
+        last = b"" if keep else notification(CEASE, ADMINISTRATIVE_SHUTDOWN, shutdown_communication(words))
+        for link in list(self.links):
+            self._drop(link, words, last)
+        self._set_state("idle")
+
+    # --- what connections tell (Upper) ---------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """Collision detection (RFC 4271 section 6.8)."""
+        link = self._link_of(connection)
+        current = self._agreement()
+        if self.up is not None and current is not None:
+            # RFC 4724 section 5: a peer with graceful restart that connects anew has lost the old connection.
+            if not current.graceful or connection.started < self._established_at:
+                raise BgpError(CEASE, COLLISION, "collision with the established connection")
+            self._drop(self.up, "the peer restarted", graceful=True)
+            return
+        assert connection.agreement is not None
+        theirs = socket.inet_aton(connection.agreement.peer.router_id)
+        keep_incoming = (theirs, self.peer.peer_as) > (socket.inet_aton(self.peer.router_id), self.peer.local_as)
+        for other in list(self.links):
+            if other is link or other.connection is None or other.connection.state is not State.OPENCONFIRM:
+                continue
+            if link.incoming != keep_incoming and other.incoming == keep_incoming:
+                raise BgpError(CEASE, COLLISION, "connection collision")
+            self._drop(other, "connection collision", notification(CEASE, COLLISION))
+
+    def established(self, connection: Connection) -> Interner | None:
+        """The session is up."""
+        link, agreement = self._link_of(connection), connection.agreement
+        assert agreement is not None
+        for other in [other for other in self.links if other is not link]:
+            self._drop(other, "connection collision", notification(CEASE, COLLISION))
+        self.up = link
+        self._dialer.succeeded()
+        self._established_at = self._now
+        self._reason = ""
+        self._set_state("established")
+        log.info(
+            "session established session=%s peer=%s as=%d id=%s families=%s hold_time=%d graceful_restart=%s",
+            self.peer.name,
+            self.peer.address,
+            self.peer.peer_as,
+            agreement.peer.router_id,
+            ",".join(family.label for family in sorted(agreement.families)),
+            agreement.hold_time,
+            "yes" if agreement.graceful else "no",
+        )
+        if self.peer.role is Role.PUSH:
+            self._emit(TargetUp(families=agreement.families))
+            return None
+        self._generation += 1
+        self.learner = Learner(
+            self.peer,
+            agreement,
+            generation=self._generation,
+            own_ids=self._own_ids,
+            emit=self._emit,
+            send=link.queue_bytes,
+            counters=self._counters,
+            quiet=self._quiet,
+            now=self._now,
+        )
+        return self.learner.interner
+
+    def learned(self, connection: Connection, updates: list[Update]) -> None:
+        """Routes, in order."""
+        if self.learner is not None:
+            self.learner.learned(updates, self._now)
+
+    def end_of_rib(self, connection: Connection, family: Family) -> None:
+        """The peer has sent all of the family."""
+        if self.learner is not None:
+            self.learner.end_of_rib(family, self._now)
+
+    def refresh(self, connection: Connection, family: Family) -> None:
+        """The peer wants all routes again: for the engine that is a target that has just come up."""
+        if self.peer.role is Role.PUSH and connection.agreement is not None:
+            log.info("route refresh requested session=%s family=%s", self.peer.name, family.label)
+            self._emit(TargetUp(families=connection.agreement.families))
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _agreement(self) -> Agreement | None:
+        return self.up.connection.agreement if self.up is not None and self.up.connection is not None else None
+
+    def _link_of(self, connection: Connection) -> Link:
+        return next(link for link in self.links if link.connection is connection)
+
+    def _add(self, sock: socket.socket, *, incoming: bool) -> Link:
+        link = Link(sock, self.peer, self, self._selector, self._ready, incoming=incoming)
+        self.links.append(link)
+        return link
+
+    def _begin(self, link: Link) -> None:
+        link.begin(self._now, restarting=self._now < self._restarting_until)
+        self._update_state()
+
+    def _dial(self) -> None:
+        try:
+            self._add(self._dialer.dial(), incoming=False)
+        except OSError as error:
+            self._reason = f"connect failed: {error.strerror or error}"
+            self._dialer.again(self._now)
+            return
+        self._dial_until = self._now + ATTEMPT
+        self._update_state()
+
+    def _ready(self, link: Link, mask: int) -> None:
+        """The selector found the link's socket ready."""
+        if link not in self.links:  # closed by what another socket brought in the same round
+            return
+        if link.connection is None:
+            if error := link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._lost(link, f"connect failed: {errno.errorcode.get(error, error)}")
+            else:
+                self._begin(link)
+            return
+        if mask & selectors.EVENT_READ:
+            try:
+                link.read(self._now)
+            except BgpError as error:
+                self._fail(link, error)
+            except NotificationError as error:
+                self._lost(link, f"peer sent {error}", graceful=False)
+            except ClosedError as error:
+                self._lost(link, str(error))
+        if mask & selectors.EVENT_WRITE and link in self.links:
+            self._write(link)
+        self._update_state()
+
+    def _write(self, link: Link) -> None:
+        try:
+            link.write(self._now)
+        except ClosedError as error:
+            self._lost(link, str(error))
+
+    def _fail(self, link: Link, error: BgpError) -> None:
+        """End a connection for a fault that the peer is told of."""
+        last = notification(error.code, error.subcode, error.data)
+        reason = f"sent {error.code}/{error.subcode}: {error.text}"
+        # A peer that went silent may have restarted; one that talks nonsense has not (RFC 4724 section 5).
+        self._lost(link, reason, last, graceful=error.code in (HOLD_EXPIRED, SEND_HOLD_EXPIRED))
+
+    def _lost(self, link: Link, reason: str, last_words: bytes = b"", *, graceful: bool = True) -> None:
+        """A connection ended by itself or by a fault: try again later, unless another one is there."""
+        was_up = link is self.up
+        self._drop(link, reason, last_words, graceful=graceful)
+        if was_up or not self.links:
+            self._reason = reason
+            self._dialer.again(self._now)
+
+    def _drop(self, link: Link, reason: str, last_words: bytes = b"", *, graceful: bool = False) -> None:
+        """Close a connection and, if it was the session, say so. `graceful`: the peer may be restarting."""
+        if link not in self.links:
+            return
+        agreement = self._agreement()
+        was_up = link is self.up
+        self.links.remove(link)
+        if link.connection is not None:
+            self._updates_in += link.connection.updates_in
+        if was_up:
+            self.up = None
+        link.close(last_words)
+        self._update_state()
+        if not was_up or agreement is None:
+            log.info("connection closed session=%s peer=%s reason=%r", self.peer.name, self.peer.address, reason)
+            return
+        self._flaps += 1
+        self._reason = reason
+        log.warning("session down session=%s peer=%s reason=%r", self.peer.name, self.peer.address, reason)
+        if self.peer.role is Role.PUSH:
+            self._emit(TargetDown(reason))
+        elif self.learner is not None:
+            learner, self.learner = self.learner, None
+            restart_time = agreement.peer.restart_time if graceful and agreement.graceful else None
+            learner.down(reason, float(restart_time or agreement.hold_time or self.peer.hold_time))
+
+    def _update_state(self) -> None:
+        states = {link.connection.state.value if link.connection is not None else "connect" for link in self.links}
+        order = ("established", "openconfirm", "opensent", "connect")
+        self._set_state(next((state for state in order if state in states), "active"))
+
+    def _set_state(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._since_ms = self._wall_ms()
+
+    def status(self) -> SessionStatus:
+        """A picture for people; any thread may ask."""
+        up, learner = self.up, self.learner
+        connection = up.connection if up is not None else None
+        agreement = connection.agreement if connection is not None else None
+        return SessionStatus(
+            name=self.peer.name,
+            peer=self.peer.address,
+            state=self._state,
+            since_ms=self._since_ms,
+            peer_as=self.peer.peer_as,
+            local_as=self.peer.local_as,
+            router_id=agreement.peer.router_id if agreement is not None else "",
+            reason=self._reason,
+            updates_in=self._updates_in + (connection.updates_in if connection is not None else 0),
+            updates_out=self._updates_out,
+            prefixes_announced_in=self._counters.announced,
+            prefixes_withdrawn_in=self._counters.withdrawn,
+            flaps=self._flaps,
+            families=tuple(family.label for family in sorted(agreement.families)) if agreement is not None else (),
+            malformed=self._counters.malformed + (learner.interner.malformed if learner is not None else 0),
+            hold_time=agreement.hold_time if agreement is not None else 0,
+        )
