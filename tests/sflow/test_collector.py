@@ -83,11 +83,12 @@ def test_lost_datagrams_and_samples_are_told_apart_by_agent_and_source() -> None
     assert lost == {(0, 2, 6), (1, 0, 0)}
 
 
-def test_an_agent_that_starts_again_has_lost_nothing() -> None:
+@pytest.mark.parametrize("first", [1, 90, 5000])
+def test_an_agent_that_starts_again_has_lost_nothing(first: int) -> None:
     collector = Collector()
     for sequence in range(100, 110):
         feed(collector, encoder.datagram([flow(sequence)], agent=ONE, sequence=sequence, uptime_ms=1_000_000))
-    for sequence in range(1, 200):
+    for sequence in range(first, first + 200):
         feed(collector, encoder.datagram([flow(sequence)], agent=ONE, sequence=sequence, uptime_ms=sequence))
     assert (of(collector).lost_datagrams, of(collector).lost_samples) == (0, 0)
 

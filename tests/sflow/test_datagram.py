@@ -140,9 +140,13 @@ def test_a_datagram_cut_anywhere_gives_its_whole_samples_and_no_other(payload: b
     whole = collect(payload)
     ends = [sample[3] for sample in whole]
     for size in range(len(payload)):
-        found, error = samples_of(payload[:size])
-        assert error
-        assert found == whole[: sum(end <= size for end in ends)]
+        expected = whole[: sum(end <= size for end in ends)]
+        assert samples_of(payload[:size]) == (expected, True)
+        # the rest still stands in the buffer, as what an earlier datagram left there may
+        collector = Collector()
+        collector.receive(payload, size, 0.0)
+        assert collector.status(0.0, 0).malformed == 1
+        assert collector.status(0.0, 0).flow_samples == sum(sample[0] == codec.FLOW for sample in expected)
 
 
 @given(mutated(), st.binary(max_size=400))
@@ -185,6 +189,18 @@ def test_a_count_of_samples_that_lies_is_malformed(lie: int) -> None:
     found, error = samples_of(bytes(payload))
     assert error == (lie != 3)
     assert found == whole[: min(lie, 3)]
+
+
+@pytest.mark.parametrize("expanded", [True, False])
+@pytest.mark.parametrize("first", range(0x40, 0x50), ids=hex)
+def test_a_header_of_any_size_is_read_as_far_as_it_goes(expanded: bool, first: int) -> None:
+    frame = bytearray(encoder.frame(SOURCE, DESTINATION, 1000))
+    frame[14] = first
+    for size in range(60):
+        record = encoder.raw_header(bytes(frame[:size]), 1000)
+        data = encoder.datagram([encoder.flow_sample([record], rate=10, expanded=expanded)], agent=b"\x0a\0\0\1")
+        (sample,) = collect(data)
+        assert sample[-1] == (DESTINATION if size >= 34 and first >= 0x45 else None)
 
 
 @given(flow_samples())
