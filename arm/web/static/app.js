@@ -1,0 +1,132 @@
+// The page: which view is shown, the poll of the status, and what stands above every view.
+
+import { get, every } from "./api.js";
+import { h, replace, setText } from "./dom.js";
+import { changes } from "./changes.js";
+import { help } from "./help.js";
+import { overview } from "./overview.js";
+import { prefixes } from "./prefixes.js";
+import { age, bitrate, count, moment, perSecond, percent } from "./units.js";
+import { why } from "./why.js";
+
+const VIEWS = { "": overview, prefixes, changes, help };
+const NAME = "Active Route Manager";
+
+const main = document.getElementById("main");
+const health = document.getElementById("health");
+const live = document.getElementById("live");
+const liveText = document.getElementById("live-text");
+const about = document.getElementById("about");
+const search = document.getElementById("search");
+const field = document.getElementById("query");
+
+let view = null;
+let status = null;
+
+/** Shows another view; its address can be shared and goes into the history. */
+function go(path, args = {}) {
+  const query = new URLSearchParams(args).toString();
+  location.hash = query ? `#${path}?${query}` : `#${path}`;
+}
+
+function route() {
+  const [path, query = ""] = decodeURI(location.hash.slice(1) || "/").split("?", 2);
+  const [, name = "", ...rest] = path.split("/");
+  const params = new URLSearchParams(query);
+  view?.stop();
+  if (name === "why" && rest.length) {
+    view = why({ path: rest.join("/"), params, go });
+    field.value = rest.join("/");
+  } else {
+    view = (VIEWS[name] ?? overview)({ params, go });
+  }
+  document.title = `${view.title} · ${NAME}`;
+  for (const link of document.querySelectorAll(".views a")) {
+    const shown = link.getAttribute("href") === (name && VIEWS[name] ? `#/${name}` : name === "why" ? "" : "#/");
+    if (shown) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  main.replaceChildren(view.element);
+  if (status) view.update(status);
+}
+
+/** The facts that stand beside the verdict. */
+function summary({ sessions, sflow, families }) {
+  const up = sessions.filter((one) => one.state === "established").length;
+  const agent = sflow.agents.find((one) => one.counted);
+  const received = sflow.samples_per_second;
+  const lost = sflow.lost_samples_per_second;
+  const loss = received + lost > 0 ? `, ${percent(lost / (received + lost))} lost` : "";
+  const rate = agent?.sampling_rate ? `, 1 in ${count(agent.sampling_rate)}` : "";
+  const traffic = Object.values(families).reduce((sum, one) => sum + (one.bytes_per_second ?? 0), 0);
+  return [
+    `${up} of ${sessions.length} sessions up`,
+    `${bitrate(traffic)}`,
+    `${perSecond(received)} samples${rate}${loss}`,
+  ].join(" · ");
+}
+
+function showHealth(document) {
+  const { level, problems } = document.health;
+  const words = { ok: "All is well", warning: "Works, with warnings", error: "Needs attention" };
+  health.className = `health ${level}`;
+  replace(health, JSON.stringify([document.health, summary(document)]), () => [
+    h("p.level", {}, h("span.sign", { "aria-hidden": "true" }), words[level]),
+    h("p.summary", {}, summary(document)),
+    problems.length
+      ? h("ul", {}, problems.map((one) => h(`li.${one.severity}`, {}, h("span.where", {}, one.where), one.text)))
+      : null,
+  ].filter(Boolean));
+}
+
+function showLost(failure) {
+  health.className = "health error lost";
+  const text = failure.code === 503 ? failure.message : `${failure.message}. What is shown below is old`;
+  replace(health, `lost ${text}`, () => [
+    h("p.level", {}, h("span.sign", { "aria-hidden": "true" }), failure.code === 503 ? "Not ready" : "No connection"),
+    h("ul", {}, h("li.error", {}, `${text}. `, failure.code === 503 ? "" : "Check that arm runs: systemctl status arm.")),
+  ]);
+}
+
+every(1000, async () => {
+  try {
+    status = await get("/arm/status/json");
+    live.className = "live on";
+    setText(liveText, "live");
+    live.title = `Latest: ${moment(status.time_ms)}`;
+    setText(about, `arm ${status.version}, up ${age(status.started_ms, status.time_ms)}`);
+    document.body.classList.remove("stale");
+    showHealth(status);
+    view?.update(status);
+  } catch (failure) {
+    if (!("code" in failure)) throw failure;
+    live.className = "live off";
+    setText(liveText, "no answer");
+    document.body.classList.toggle("stale", Boolean(status));
+    showLost(failure);
+  }
+});
+
+search.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const query = field.value.trim();
+  if (query) go(`/why/${query}`);
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target instanceof HTMLInputElement;
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    field.focus();
+    field.select();
+  } else if (event.key === "Escape" && event.target === field) {
+    field.blur();
+  }
+});
+
+addEventListener("hashchange", () => {
+  route();
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+route();
