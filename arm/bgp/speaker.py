@@ -61,7 +61,7 @@ class Speaker:
 
         `retry`: seconds before the second attempt to dial. `quiet`: seconds of silence that end the initial routes of
         a peer which sends no End-of-RIB; default: see `learner`.
-        ValueError if names or addresses of peers are not unique, or a pushing peer is external.
+        ValueError if names or addresses of peers are not unique.
         """
         self.refused = 0
         """Connections from addresses that are no peer's."""
@@ -271,5 +271,3 @@ def check(peer: Peer, others: Iterable[Session]) -> None:
         same = parse_address(other.address) == parse_address(peer.address)
         if same and (other.local_address is None or other.local_address == peer.local_address):
             raise ValueError(f"sessions {other.name} and {peer.name} have the same address {peer.address}")
-    if peer.role is Role.PUSH and not peer.internal:
-        raise ValueError(f"session {peer.name} pushes routes and must be internal (local AS = peer AS)")
