@@ -243,6 +243,8 @@ class TargetUp:
 
     found: Mapping[Prefix, bytes] | None = None
     families: frozenset[Family] = frozenset(FAMILIES)
+    epoch: int = 0
+    """Which coming up this is, counted by the target; plans made after it carry the number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -368,6 +370,9 @@ class Plan:
     changes: tuple[Change, ...]
     complete: frozenset[Family] = frozenset()
     """Families whose whole choice has now been told since TargetUp: a BGP target closes them with End-of-RIB."""
+    epoch: int = 0
+    """That of the TargetUp it follows. A plan made for an earlier one starts from what the target may not hold any more:
+    the target drops it, as the whole choice is told anew. 0: not known."""
 
 
 # --- what everyone may read ----------------------------------------------------------------------------------------

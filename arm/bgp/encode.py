@@ -35,7 +35,7 @@ from arm.bgp.wire import (
     attribute,
     walk_attributes,
 )
-from arm.model import Attributes, Family, Prefix
+from arm.model import Attributes, Family, Prefix, split_next_hops
 
 DEFAULT_LOCAL_PREF: Final = 100
 """What routers assume of a route that came without LOCAL_PREF."""
@@ -111,7 +111,7 @@ def exported(attributes: Attributes, family: Family) -> tuple[bytes, bytes]:
 
     ValueError if the next hop is not one of the family.
     """
-    next_hop = attributes.next_hop
+    next_hop = split_next_hops(attributes.next_hop)[0]  # of several paths, BGP without ADD-PATH takes one
     raw = attributes.raw
     parts: list[bytes] = []
     local_pref = has_next_hop = False

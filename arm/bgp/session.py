@@ -58,6 +58,8 @@ class Session:
         self.up: Link | None = None
         """The link of the established connection."""
         self.learner: Learner | None = None
+        self.stopped = False
+        """True once the session has ended for good: nobody gets in any more."""
         self._emit = emit
         self._selector = selector
         self._own_ids = own_ids
@@ -83,6 +85,9 @@ class Session:
 
     def accept(self, sock: socket.socket) -> None:
         """The peer has connected. A connection of its that is not established yet makes way: the peer knows best."""
+        if self.stopped:
+            sock.close()
+            return
         for link in [link for link in self.links if link.incoming and link is not self.up]:
             self._drop(link, "the peer connected again")
         tcp.prepare(sock)
@@ -166,6 +171,7 @@ class Session:
         time; otherwise `words` go out as a shutdown communication (RFC 9003).
         """
         self._dialer.cancel()
+        self.stopped = True
         last = b"" if keep else notification(CEASE, ADMINISTRATIVE_SHUTDOWN, shutdown_communication(words))
         for link in list(self.links):
             self._drop(link, words, last)
@@ -345,6 +351,8 @@ class Session:
             learner.down(reason, float(restart_time or agreement.hold_time or self.peer.hold_time))
 
     def _update_state(self) -> None:
+        if self.stopped:
+            return
         states = {link.connection.state.value if link.connection is not None else "connect" for link in self.links}
         order = ("established", "openconfirm", "opensent", "connect")
         self._set_state(next((state for state in order if state in states), "active"))

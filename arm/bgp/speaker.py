@@ -140,6 +140,11 @@ class Speaker:
         session = self._sessions[name]
         self._command(lambda: session.reset(BgpError(6, 8, text)))
 
+    def shut(self, name: str, words: str, *, keep: bool) -> None:
+        """End one session for good; `words` and `keep` as for `stop`."""
+        session = self._sessions[name]
+        self._command(lambda: session.stop(words, keep=keep))
+
     def refresh(self, name: str) -> None:
         """Ask the peer for all its routes again, if it supports route refresh."""
         session = self._sessions[name]
