@@ -224,6 +224,14 @@ def test_each_sample_has_its_own_rate() -> None:
     assert collector.take().destinations4 == {DESTINATION: (1017 * 1000) << COUNT_BITS | 3}
 
 
+def test_interfaces_of_the_compact_form_are_split_into_format_and_value() -> None:
+    sample = encoder.flow_sample([], input_index=0x3FFFFFFF, output_index=2 << 30 | 5, expanded=False)
+    (found,) = decode(encoder.datagram([sample], agent=b"\x0a\0\0\1")).samples
+    assert isinstance(found, FlowSample)
+    assert (found.input_format, found.input) == (0, 0x3FFFFFFF)
+    assert (found.output_format, found.output) == (2, 5)
+
+
 @pytest.mark.parametrize(
     ("head", "reason"),
     [

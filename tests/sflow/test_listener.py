@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,15 +36,6 @@ def sock() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def restless() -> Iterator[None]:
-    """Threads change places as often as they can, so that what depends on their not doing so fails."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.fixture
 def started() -> Iterator[list[Listener]]:
     """Listeners put in here are stopped at the end."""
     made: list[Listener] = []
@@ -73,7 +63,6 @@ def send_paced(agent: Agent, built: list[Prebuilt], listener: Listener, *, windo
             until(lambda: listener.status().datagrams >= agent.sequence - window // 2)
 
 
-@pytest.mark.usefixtures("restless")
 def test_no_sample_is_lost_or_counted_twice_over_takes_under_load(sock: socket.socket, started: list[Listener]) -> None:
     listener = run(started, sock)
     agent = agent_for(sock, rate=100)
@@ -100,6 +89,26 @@ def test_no_sample_is_lost_or_counted_twice_over_takes_under_load(sock: socket.s
     assert sums[1] == {src: (300 * 100 * length) << COUNT_BITS | 300 for src, _, length in PACKETS}
     (status,) = listener.status().agents
     assert (status.lost_datagrams, status.lost_samples) == (0, 0)
+
+
+def test_a_batch_is_not_taken_in_the_middle_of_a_datagram(sock: socket.socket, started: list[Listener]) -> None:
+    listener = run(started, sock)
+    taker = threading.Thread(target=listener.take)
+    waited: list[bool] = []
+
+    def take_now(datagram: object) -> None:
+        taker.start()
+        taker.join(0.2)
+        waited.append(taker.is_alive())
+
+    listener.subscribe(take_now)
+    agent = agent_for(sock)
+    agent.send(agent.prebuild(PACKETS[:7])[0])
+    agent.close()
+    until(lambda: bool(waited))
+    taker.join(TIMEOUT)
+    assert waited == [True]
+    assert not taker.is_alive()
 
 
 def test_a_take_gets_through_while_datagrams_are_always_queued(sock: socket.socket, started: list[Listener]) -> None:
