@@ -122,6 +122,8 @@ class Listener:
     def start(self) -> None:
         """Start receiving."""
         self._sock.setblocking(False)
+        size = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        log.info("sflow listening address=%s receive_buffer=%d", self._sock.getsockname(), size)
         self._thread.start()
 
     def stop(self) -> None:
