@@ -371,8 +371,8 @@ class Plan:
     complete: frozenset[Family] = frozenset()
     """Families whose whole choice has now been told since TargetUp: a BGP target closes them with End-of-RIB."""
     epoch: int = 0
-    """That of the TargetUp it follows. A plan made for an earlier one starts from what the target may not hold any more:
-    the target drops it, as the whole choice is told anew. 0: not known."""
+    """That of the TargetUp it follows. A plan made for an earlier one starts from what the target may not hold any
+    more: the target drops it, as the whole choice is told anew. 0: not known."""
 
 
 # --- what everyone may read ----------------------------------------------------------------------------------------
