@@ -28,7 +28,7 @@ from arm.bgp.wire import (
 from arm.model import Attributes, format_address, format_next_hop
 
 _ORIGINS: Final = ("IGP", "EGP", "INCOMPLETE")
-_BRACKETS: Final = {AS_SET: "{}", CONFED_SEQUENCE: "()", CONFED_SET: "[]"}
+_BRACKETS: Final = {AS_SET: ("{", "}"), CONFED_SEQUENCE: ("(", ")"), CONFED_SET: ("[", "]")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class AttributesView:
     """What a route's attributes say; None where an attribute is not there."""
 
     aspath: str
-    """AS numbers with dashes between them, `64500-64501`; a set as `{64500,64501}`, confederations in other brackets."""
+    """AS numbers with dashes between them, `64500-64501`; a set as `{64500,64501}`, confederations as `()`, `[]`."""
     aspath_segments: tuple[tuple[int, tuple[int, ...]], ...]
     """(segment type of RFC 4271 or 5065, AS numbers)."""
     origin: str
