@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
+from sflow_listening import PACKETS, TIMEOUT, agent_for, run, send_paced, until
 
 from arm.model import COUNT_BITS, COUNT_MASK
 from arm.sflow import listener as module
 from arm.sflow.listener import Listener, kernel_drops, open_socket
-from arm.simulate.agent import Agent, Prebuilt
-
-PACKETS = [(bytes([192, 0, 2, n]), bytes([198, 51, 100, n]), 1000 + n) for n in range(1, 71)]
-TIMEOUT = 20.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; the test fails if it does not come."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def sock() -> Iterator[socket.socket]:
-    with open_socket("127.0.0.1:0", 4 << 20) as made:
-        yield made
-
-
-@pytest.fixture
-def started() -> Iterator[list[Listener]]:
-    """Listeners put in here are stopped at the end."""
-    made: list[Listener] = []
-    yield made
-    for one in made:
-        one.stop()
-
-
-def run(started: list[Listener], sock: socket.socket, **options: Any) -> Listener:
-    listener = Listener(sock=sock, **{"agent": None, **options})
-    started.append(listener)
-    listener.start()
-    return listener
-
-
-def agent_for(sock: socket.socket, **options: Any) -> Agent:
-    return Agent(sock.getsockname()[:2], **options)
-
-
-def send_paced(agent: Agent, built: list[Prebuilt], listener: Listener, *, window: int = 40) -> None:
-    """Send, with no more than `window` datagrams under way, so that no socket buffer is too small."""
-    for place, one in enumerate(built):
-        agent.send(one)
-        if place % window == window - 1:
-            until(lambda: listener.status().datagrams >= agent.sequence - window // 2)
 
 
 def test_no_sample_is_lost_or_counted_twice_over_takes_under_load(sock: socket.socket, started: list[Listener]) -> None:
@@ -245,52 +197,6 @@ def test_a_batch_that_nobody_takes_does_not_grow_without_bound(
     assert max(taken) <= 2 * 70
 
 
-class FaultySocket(socket.socket):
-    """A socket whose reads fail as often as it is told."""
-
-    faults: list[OSError]
-
-    def recv_into(self, *args: Any) -> int:
-        if self.faults:
-            raise self.faults.pop(0)
-        return super().recv_into(*args)
-
-
-@pytest.fixture
-def faulty() -> Iterator[FaultySocket]:
-    with FaultySocket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.faults = []
-        made.bind(("127.0.0.1", 0))
-        yield made
-
-
-def test_a_passing_fault_of_the_socket_is_survived(faulty: FaultySocket, started: list[Listener]) -> None:
-    faulty.faults = [OSError(errno.ENOBUFS, "no room"), OSError(errno.ENOMEM, "no memory")]
-    listener = run(started, faulty)
-    agent = agent_for(faulty)
-    for one in agent.prebuild(PACKETS):
-        agent.send(one)
-    until(lambda: listener.status().flow_samples == len(PACKETS))
-    agent.close()
-    assert listener.failed is None
-
-
-@pytest.mark.parametrize("fault", [OSError(errno.EBADF, "closed"), RuntimeError("a mistake of ours")])
-def test_a_lasting_fault_ends_the_thread_and_is_told(
-    faulty: FaultySocket, started: list[Listener], fault: Exception
-) -> None:
-    faulty.faults = [fault]  # type: ignore[list-item]
-    told: list[Exception] = []
-    listener = run(started, faulty, on_failure=told.append)
-    agent = agent_for(faulty)
-    for one in agent.prebuild(PACKETS[:7]):
-        agent.send(one)
-    until(lambda: bool(told))
-    agent.close()
-    assert listener.failed is fault
-    assert told == [fault]
-
-
 def test_stop_ends_the_thread_and_keeps_what_was_received(sock: socket.socket) -> None:
     before = threading.active_count()
     listener = Listener(sock=sock, agent=None)
@@ -309,29 +215,3 @@ def test_stop_ends_the_thread_and_keeps_what_was_received(sock: socket.socket) -
 
 def test_stop_before_start_is_no_error(sock: socket.socket) -> None:
     Listener(sock=sock, agent=None).stop()
-
-
-@pytest.mark.parametrize(
-    ("listen", "host"), [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), (":0", None), ("[::]:0", "::")]
-)
-def test_a_socket_is_bound_where_it_is_told(listen: str, host: str | None) -> None:
-    with open_socket(listen, 1 << 20) as sock:
-        assert host in (None, sock.getsockname()[0])
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 212_992
-
-
-def test_an_agent_is_heard_on_ipv6_and_ipv4_at_once(started: list[Listener]) -> None:
-    with open_socket("[::]:0", 1 << 20) as sock:
-        listener = run(started, sock)
-        for host in ("::1", "127.0.0.1"):
-            agent = Agent((host, sock.getsockname()[1]))
-            for one in agent.prebuild(PACKETS[:7]):
-                agent.send(one)
-            agent.close()
-        until(lambda: listener.status().flow_samples == 14)
-
-
-@pytest.mark.parametrize("listen", ["", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1"])
-def test_what_is_no_address_is_refused(listen: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        open_socket(listen, 1 << 20)
