@@ -63,6 +63,7 @@ class Engine(Explainer):
         self.families = {f: FamilyEngine(f, config, capacities[f], now) for f in FAMILIES}
         self._feeds = Feeds(hold=config.bgp.restart_time)
         self._target_up = False
+        self._epoch = 0
         self._numbers = 0
         self._inflight: dict[int, list[tuple[Change, Entry | None]]] = {}
         self._log: deque[ChangeRecord] = deque(maxlen=_LOG_SIZE)
@@ -186,6 +187,7 @@ class Engine(Explainer):
 
     def _start_target(self, event: TargetUp) -> frozenset[Family]:
         self._target_up = True
+        self._epoch = event.epoch
         self._inflight.clear()
         for family, state in self.families.items():
             state.told = family not in event.families
@@ -243,7 +245,7 @@ class Engine(Explainer):
             return None
         self._numbers += 1
         self._inflight[self._numbers] = list(zip(changes, undo, strict=True))
-        return Plan(self._numbers, tuple(changes), complete)
+        return Plan(self._numbers, tuple(changes), complete, self._epoch)
 
     def _record(self, prefix: Prefix, what: str, reason: str) -> None:
         self._logged += 1

@@ -1,0 +1,238 @@
+"""The wiring, in the order of the data path: sockets -> sFlow listener, BGP speaker -> engine -> target; board -> web.
+
+This is the only place that knows all rooms. Errors at the start are fatal, with one line that says what to do. A thread
+that cannot go on ends the daemon with an error, and the service manager starts it anew: it finds the routes it left
+behind. The watchdog is fed by the engine's thread, after a tick that came to its end.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from arm import __version__
+from arm.bgp.peer import Peer, Role
+from arm.bgp.speaker import Speaker
+from arm.config import Config
+from arm.core.engine import Engine
+from arm.daemon.loop import EngineLoop
+from arm.daemon.memory import Keeper, load
+from arm.daemon.sockets import Sockets, open_all
+from arm.model import FAMILIES, Plan, Status, family_of, parse_address
+from arm.observe.board import Board
+from arm.observe.notify import Notifier, watchdog_seconds
+from arm.sflow.listener import Listener
+from arm.target.base import Target
+from arm.target.bird import BirdTarget
+from arm.target.passive import PassiveTarget
+from arm.web.app import create_app
+from arm.web.server import Server
+
+log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL: Final = 0.002
+"""Seconds a thread keeps the interpreter: short enough that keepalives and samples do not wait for the engine."""
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def peers(config: Config) -> list[Peer]:
+    """The BGP sessions that the configuration asks for."""
+    found: list[Peer] = []
+    reflector, target = config.reflector, config.target
+    for name, address in (("reflector", reflector.ip), ("reflector6", reflector.ip6)):
+        if address is not None:
+            found.append(
+                Peer(
+                    name=name,
+                    address=address,
+                    local_as=reflector.as_,
+                    peer_as=reflector.as_,
+                    router_id=reflector.id,
+                    role=Role.LEARN,
+                    password=reflector.password,
+                    connect=reflector.connect,
+                    port=reflector.port,
+                    hold_time=config.bgp.hold_time,
+                    restart_time=config.bgp.restart_time,
+                )
+            )
+    for name, address in (("target", target.ip), ("target6", target.ip6)):
+        if target.kind != "bird" or address is None:
+            continue
+        found.append(
+            Peer(
+                name=name,
+                address=address,
+                local_as=target.as_,
+                peer_as=target.as_,
+                router_id=target.id,
+                role=Role.PUSH,
+                password=target.password,
+                connect=target.connect,
+                port=target.port,
+                hold_time=config.bgp.hold_time,
+                restart_time=config.bgp.restart_time,
+            )
+        )
+    return found
+
+
+def make_target(config: Config, speaker: Speaker) -> Target:
+    """The target that the configuration names."""
+    match config.target.kind:
+        case "bird":
+            names = [peer.name for peer in peers(config) if peer.role is Role.PUSH]
+            return BirdTarget(speaker, names)
+        case "passive":
+            return PassiveTarget()
+        case kind:
+            raise ValueError(f"no target of kind {kind!r}")
+
+
+class Daemon:
+    """All parts, wired. `run` blocks until `stop`, a signal's or a failure's."""
+
+    def __init__(self, config: Config, sockets: Sockets) -> None:
+        self._config = config
+        self._sockets = sockets
+        now = time.monotonic()
+        self._started_ms = wall_ms()
+        self.engine = Engine(config, now, self._started_ms)
+        agent = parse_address(config.sflow.ip) if config.sflow.ip else None
+        self.listener = Listener(sock=sockets.sflow, agent=agent, on_failure=self._fail)
+        self.loop = EngineLoop(self.engine, samples=self.listener, apply=self._apply, publish=self._publish)
+        self.speaker = Speaker(
+            listeners=sockets.bgp,
+            peers=peers(config),
+            emit=self.loop.emit,
+            backlog=self.loop.backlog,
+            on_failure=self._fail,
+        )
+        self.target = make_target(config, self.speaker)
+        self.board = Board(self.loop.ask)
+        self.web = Server(create_app(self.board, config), sockets.http, on_failure=self._fail)
+        self._notifier = Notifier.from_environment()
+        self._watchdog = watchdog_seconds()
+        self._fed = now
+        self._keeper: Keeper | None = None
+        if config.state.directory is not None:
+            self._remember(Path(config.state.directory), now)
+
+    def _remember(self, directory: Path, now: float) -> None:
+        """Take up what the last run knew, and keep it up to date."""
+        directory.mkdir(parents=True, exist_ok=True)
+        known = 0
+        for prefix, rate, samples, chosen in load(directory):
+            self.engine.families[family_of(prefix)].recall(prefix, rate, samples, chosen=chosen, now=now)
+            known += 1
+        if known:
+            log.info("choice of the last run remembered prefixes=%d directory=%s", known, directory)
+        most = 2 * max(self._config.target.prefixes, self._config.target.prefixes6)
+        self._keeper = Keeper(directory, lambda: self.loop.ask(lambda _: self.engine.memory(most)), wall_ms)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Start everything, be the engine's thread, stop everything. 0, or 70 (EX_SOFTWARE) after a failure."""
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        gc.set_threshold(100_000, 20, 50)
+        self.listener.start()
+        self.target.start(self.loop.emit)
+        self.speaker.start()
+        self.web.start()
+        if self._keeper is not None:
+            self._keeper.start()
+        address = self._sockets.http[0].getsockname()
+        log.info(
+            "started version=%s page=http://%s:%d/ target=%s", __version__, address[0], address[1], self.target_kind
+        )
+        self._publish(0.0)
+        self._notifier.ready("learning the table")
+        try:
+            self.loop.run()
+        finally:
+            self._stop()
+        if self.loop.failure is not None:
+            log.error("stopped after a failure error=%r", str(self.loop.failure))
+            return 70
+        return 0
+
+    @property
+    def target_kind(self) -> str:
+        return self._config.target.kind
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self.loop.stop()
+
+    def _stop(self) -> None:
+        self._notifier.stopping()
+        flush = self._config.target.on_stop == "flush"
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper.save(self.engine.memory(2 * max(self._config.target.prefixes, self._config.target.prefixes6)))
+        self.target.stop(flush=flush)
+        self.speaker.stop(keep=not flush)
+        self.web.stop()
+        self.listener.stop()
+        self._sockets.close()
+        log.info("stopped routes=%s", "flushed" if flush else "kept")
+
+    def _fail(self, error: BaseException) -> None:
+        self.loop.fail(error)
+
+    # --- the engine's thread -----------------------------------------------------------------------------------------
+
+    def _apply(self, plan: Plan) -> None:
+        self.target.apply(plan)
+
+    def _publish(self, tick_seconds: float) -> None:
+        self.board.publish(self.status(tick_seconds))
+        now = time.monotonic()
+        if self._watchdog is not None and now - self._fed >= self._watchdog / 2:
+            self._fed = now
+            self._notifier.watchdog()
+
+    def status(self, tick_seconds: float) -> Status:
+        """Everything true now."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Status(
+            time_ms=wall_ms(),
+            started_ms=self._started_ms,
+            version=__version__,
+            families={family: self.engine.family_status(family) for family in FAMILIES},
+            sessions=self.speaker.status(),
+            listener=self.listener.status(),
+            target=self.target.status(),
+            problems=self.engine.problems(),
+            sampling_frozen=self.engine.frozen,
+            tick_seconds=tick_seconds,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            rss_bytes=resident_bytes(),
+        )
+
+
+def resident_bytes() -> int:
+    """Memory that the process occupies now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def run(config: Config) -> int:
+    """`arm run`: until SIGTERM or SIGINT. OSError if a socket cannot be had."""
+    daemon = Daemon(config, open_all(config))
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+    return daemon.run()

@@ -1,0 +1,185 @@
+"""The engine's thread: everything that touches the table, the traffic and the choice happens here, one after the other.
+
+I/O threads put events into a queue (`emit`, which never blocks), readers put questions. The loop takes what the sFlow
+listener has gathered twenty times a second, so a sample waits at most that long, and publishes what is true once a
+second. `backlog` tells the BGP thread how many prefixes wait here, so that it stops reading before memory fills.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol, TypeVar
+
+from arm.core.engine import Engine
+from arm.model import Event, Plan, RoutesLearned, Traffic, TrafficBatch
+from arm.observe.reader import Reader
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TAKE_EVERY: Final = 0.05
+"""Seconds between two looks at the samples."""
+TICK_EVERY: Final = 1.0
+ANSWER_WITHIN: Final = 2.0
+"""Seconds after which who asked is told that the engine is busy."""
+
+
+class Samples(Protocol):
+    """Where the samples come from: the listener."""
+
+    def take(self) -> TrafficBatch: ...
+
+
+class _Question:
+    """Something to be run on the engine's thread, and the place for its answer."""
+
+    __slots__ = ("answer", "ask", "done", "error", "given_up")
+
+    def __init__(self, ask: Callable[[Reader], object]) -> None:
+        self.ask = ask
+        self.done = threading.Event()
+        self.answer: object = None
+        self.error: BaseException | None = None
+        self.given_up = False
+
+
+class EngineLoop:
+    """Runs an engine on the calling thread. Only `emit`, `ask`, `backlog` and `stop` may be called by others."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        samples: Samples,
+        apply: Callable[[Plan], None],
+        publish: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`publish` is called after each tick with the seconds that the tick took."""
+        self._engine = engine
+        self._samples = samples
+        self._apply = apply
+        self._publish = publish
+        self._clock = clock
+        self._queue: SimpleQueue[Event | _Question | None] = SimpleQueue()
+        self._queued = 0
+        self._handled = 0
+        self._stopping = False
+        self.failure: BaseException | None = None
+        """What made another thread give up; the loop ends on it."""
+
+    # --- any thread --------------------------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Queue an event. RoutesLearned must come from one thread only: its prefixes are counted without a lock."""
+        if isinstance(event, RoutesLearned):
+            self._queued += sum(len(prefixes) for _, prefixes in event.updates)
+        self._queue.put(event)
+
+    def backlog(self) -> int:
+        """Prefixes that wait to be learned."""
+        return self._queued - self._handled
+
+    def ask(self, question: Callable[[Reader], T], /) -> T:
+        """Run `question` on the engine's thread; what it raises is raised here. TimeoutError if the engine is busy."""
+        asked = _Question(question)
+        self._queue.put(asked)
+        if not asked.done.wait(ANSWER_WITHIN):
+            asked.given_up = True
+            raise TimeoutError("the engine is busy")
+        if asked.error is not None:
+            raise asked.error
+        return asked.answer  # type: ignore[return-value]
+
+    def stop(self) -> None:
+        """End the loop; safe in a signal handler."""
+        self._stopping = True
+        self._queue.put(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the loop because a thread of the daemon cannot go on."""
+        self.failure = error
+        self.stop()
+
+    # --- the engine's thread -----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until `stop`."""
+        clock = self._clock
+        now = clock()
+        next_take, next_tick = now, now + TICK_EVERY
+        taken = now
+        settled = False
+        while not self._stopping:
+            due = min(next_take, next_tick)
+            try:
+                self._serve(self._queue.get(timeout=max(due - clock(), 0.0)))
+                while clock() < due:
+                    self._serve(self._queue.get_nowait())
+            except Empty:
+                pass
+            now = clock()
+            if now >= next_take:
+                batch = self._samples.take()
+                if batch.samples:
+                    self._do(self._engine.handle(Traffic(batch, now - taken), now))
+                taken = now
+                next_take = now + TAKE_EVERY
+            if now >= next_tick:
+                self._do(self._engine.tick(now))
+                next_tick = max(next_tick + TICK_EVERY, now)
+                self._publish(clock() - now)
+                if not settled and all(f.settled for f in self._engine.families.values()):
+                    settled = True
+                    # The table is there to stay: the collector need not walk it again and again.
+                    gc.collect()
+                    gc.freeze()
+
+    def _serve(self, item: Event | _Question | None) -> None:
+        if item is None:
+            return
+        if isinstance(item, _Question):
+            self._answer(item)
+            return
+        self._do(self._engine.handle(item, self._clock()))
+        if isinstance(item, RoutesLearned):
+            self._handled += sum(len(prefixes) for _, prefixes in item.updates)
+
+    def _answer(self, question: _Question) -> None:
+        if question.given_up:
+            return
+        try:
+            question.answer = question.ask(self._engine)
+        except BaseException as error:
+            question.error = error
+        question.done.set()
+
+    def _do(self, plan: Plan | None) -> None:
+        if plan is None:
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            log_changes(plan)
+        self._apply(plan)
+
+
+def log_changes(plan: Plan) -> None:
+    """One line for each change, for those who want to see everything."""
+    from arm.model import format_next_hop, format_prefix
+
+    for change in plan.changes:
+        prefix = format_prefix(change.prefix)
+        if change.entry is None:
+            log.debug("route removed prefix=%s reason=%r plan=%d", prefix, change.reason, plan.number)
+        else:
+            hop = format_next_hop(change.entry.next_hop)
+            kind = change.entry.kind.value
+            log.debug(
+                "route installed prefix=%s kind=%s nexthop=%s reason=%r plan=%d",
+                prefix, kind, hop, change.reason, plan.number,
+            )  # fmt: skip

@@ -1,0 +1,71 @@
+"""The daemon's sockets: inherited ones (systemd's socket activation) by name, or opened here as configured.
+
+Inherited sockets are how the page can be reached from another network namespace than the one ARM runs in, and how a
+port below 1024 needs no rights. Names: `http`, `sflow`, `bgp`; a kind that is inherited is not opened.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from arm.bgp import tcp
+from arm.config import Config
+from arm.observe.notify import inherited_sockets
+from arm.sflow.listener import open_socket
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Bound, and listening where they are TCP."""
+
+    http: tuple[socket.socket, ...]
+    sflow: socket.socket
+    bgp: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        """Close those that nobody else closes."""
+        for sock in (*self.http, self.sflow):
+            sock.close()
+
+
+def open_all(config: Config) -> Sockets:
+    """Inherit or open what the configuration asks for; OSError says which address is the trouble."""
+    inherited: dict[str, list[socket.socket]] = {}
+    for one in inherited_sockets():
+        inherited.setdefault(one.name, []).append(one.sock)
+    unknown = set(inherited) - {"http", "sflow", "bgp"}
+    if unknown:
+        raise OSError(f"inherited sockets of unknown name: {', '.join(sorted(unknown))} (known: http, sflow, bgp)")
+    http = inherited.get("http") or [_listen(config.http.listen, "http.listen")]
+    sflow = inherited.get("sflow") or [_sflow(config)]
+    bgp = inherited.get("bgp") or [_bgp(address, config.bgp.port) for address in config.bgp.listen]
+    return Sockets(tuple(http), sflow[0], tuple(bgp))
+
+
+def _sflow(config: Config) -> socket.socket:
+    try:
+        return open_socket(config.sflow.listen, config.sflow.receive_buffer)
+    except OSError as error:
+        raise _explained(error, "sflow.listen", config.sflow.listen) from error
+
+
+def _bgp(address: str, port: int) -> socket.socket:
+    try:
+        return tcp.listen(address, port)
+    except OSError as error:
+        raise _explained(error, "bgp.listen", f"{address} port {port}") from error
+
+
+def _listen(endpoint: str, key: str) -> socket.socket:
+    host, _, port = endpoint.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        sock = tcp.listen(host, int(port))
+    except OSError as error:
+        raise _explained(error, key, endpoint) from error
+    return sock
+
+
+def _explained(error: OSError, key: str, where: str) -> OSError:
+    return type(error)(error.errno, f"cannot listen on {where} ({key}): {error.strerror}")
