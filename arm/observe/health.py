@@ -173,6 +173,8 @@ def _target(status: Status, before: Status | None, starting: bool) -> Iterator[P
         reason = f" ({target.reason})" if target.reason else ""
         text = f"The target ({target.kind}) takes no changes{reason}: hardware keeps what it has"
         yield Problem(_late(starting), "target", f"{text}. Check BIRD and its session that takes routes from ARM.")
+    for remark in target.remarks:
+        yield Problem("warning", "target", remark)
     if before is None:
         return
     failed = target.failed - before.target.failed

@@ -150,4 +150,6 @@ def _target(page: _Page, status: Status) -> None:
     page.gauge("arm_target_pending_changes", "Changes decided and not yet handed over.", target.pending, labels)
     page.counter("arm_target_applied_changes_total", "Changes made.", target.applied, labels)
     page.counter("arm_target_failed_changes_total", "Changes that failed.", target.failed, labels)
+    for name, count in target.counters.items():
+        page.gauge("arm_target_count", "What else this kind of target counts, by name.", count, labels | {"what": name})
     page.gauge("arm_target_last_plan_seconds", "Time the latest plan took to apply.", target.last_seconds, labels)

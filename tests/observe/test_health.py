@@ -129,6 +129,16 @@ CASES = {
         "error",
         "900 route changes wait",
     ),
+    "a remark of the target": (
+        {
+            "target": TargetStatus(
+                "kernel", True, "", 0, 40, 0, 0.1, remarks=("A foreign route is in the way. Remove it.",)
+            )
+        },
+        {},
+        "warning",
+        "A foreign route is in the way",
+    ),
     "slots full": (
         {"families": {Family.IPV4: family_status(installed_routes=95, hits=Hits(installed=800.0, no_slot=200.0))}},
         {},

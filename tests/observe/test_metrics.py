@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from fake_arm import NOW_MS, agent, family_status, session, status
@@ -79,6 +79,12 @@ def test_values_are_those_of_the_status() -> None:
     assert value(metrics, "arm_start_time_seconds") == (NOW_MS - 600_000) / 1000
     assert value(metrics, "arm_ready") == 1
     assert value(metrics, "arm_problems", severity="error") == 0
+
+
+def test_what_a_target_counts_is_a_sample_each() -> None:
+    target = replace(status().target, kind="kernel", counters={"drift_restored": 3, "next_hops_down": 1})
+    metrics = scrape(status(target=target))
+    assert value(metrics, "arm_target_count", kind="kernel", what="drift_restored") == 3
 
 
 def test_names_follow_the_conventions() -> None:

@@ -68,7 +68,7 @@ export function changes() {
       h("p.about", {}, `Newest first, the last ${count(KEPT)}; the journal has them all at level debug.`),
       h(
         "div.scroll.long",
-        { tabindex: "0", role: "region", "aria-label": "Changes in hardware" },
+        { tabindex: "0", role: "region", "aria-label": "Table of changes" },
         h(
           "table",
           {},

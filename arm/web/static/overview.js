@@ -83,7 +83,7 @@ function table(caption, heads) {
   const body = h("tbody");
   const element = h(
     "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": caption },
+    { tabindex: "0", role: "region", "aria-label": `Table of ${caption}` },
     h("table", {}, h("caption.hidden", {}, caption), h("thead", {}, h("tr", {}, heads.map(([text, kind]) =>
       h(kind ? `th.${kind}` : "th", { scope: "col" }, text)))), body),
   );
@@ -153,8 +153,9 @@ function machineCard() {
     cpu: fact("CPU", "of one core, mean of 10 s"),
     memory: fact("Memory", "resident"),
   };
+  const more = h("dl.facts");
   const element = h("section.card", { "aria-label": "Target and process" }, h("h2", {}, "Target and process"),
-    h("dl.facts", {}, Object.values(facts).map((one) => one.element)));
+    h("dl.facts", {}, Object.values(facts).map((one) => one.element)), more);
   function update({ target, process }) {
     replace(facts.target.value, `${target.kind} ${target.up} ${target.reason}`, () => [
       `${target.kind} `, h(`span.badge${target.up ? ".good" : ".bad"}`, { title: target.reason }, target.up ? "up" : "down")]);
@@ -163,6 +164,11 @@ function machineCard() {
     setText(facts.failed.value, count(target.failed));
     setText(facts.apply.value, duration(target.last_seconds));
     setText(facts.tick.value, duration(process.tick_seconds));
+    replace(more, JSON.stringify(target.counters), () => Object.entries(target.counters).map(([name, value]) => {
+      const one = fact(name.replaceAll("_", " "), "counted by the target");
+      setText(one.value, count(value));
+      return one.element;
+    }));
     setText(facts.cpu.value, percent(process.cpu_cores));
     setText(facts.memory.value, bytes(process.rss_bytes));
   }

@@ -1,0 +1,153 @@
+"""The page, the REST API and the metrics: one Flask application over a board.
+
+Nothing here changes ARM's state, and nothing is kept between requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flask import Flask, Response, request, send_from_directory
+
+from arm import __version__
+from arm.config import Config
+from arm.model import ChangeRecord, Explanation, Family, SessionStatus, parse_address, parse_prefix
+from arm.observe import metrics
+from arm.observe.board import Board
+from arm.observe.reader import Reader
+from arm.observe.trend import SPANS
+from arm.web import prefixes, shapes, topprefixes
+from arm.web.arguments import TEXT_LIMIT, ArgumentError, Arguments
+from arm.web.guard import Missing, answer, protect
+
+STATIC = Path(__file__).parent / "static"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def create_app(board: Board, config: Config, *, now_ms: Callable[[], int] = _now_ms) -> Flask:
+    """The WSGI application. `now_ms` is the wall clock in milliseconds since the epoch."""
+    app = Flask("arm.web", static_folder=str(STATIC), static_url_path="/static")
+    app.url_map.merge_slashes = False
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
+    protect(app, config.http.hosts)
+    _pages(app)
+    _observability(app, board, now_ms)
+    _arm(app, board, now_ms)
+    _bgp(app, board)
+    return app
+
+
+def _arguments(*known: str) -> Arguments:
+    return Arguments(request.args, frozenset(known))
+
+
+def _pages(app: Flask) -> None:
+    @app.get("/")
+    def page() -> Response:
+        return send_from_directory(STATIC, "index.html")
+
+    @app.get("/version")
+    def version() -> Response:
+        _arguments()
+        return Response(f"{__version__}\n", content_type="text/plain; charset=utf-8")
+
+
+def _observability(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        status, health = shapes.judged(board, now_ms())
+        return Response(metrics.render(status, health), content_type=metrics.CONTENT_TYPE)
+
+    @app.get("/healthz")
+    def alive() -> Response:
+        _, health = shapes.judged(board, now_ms())
+        return answer(shapes.health_document(health), 200 if health.alive else 503)
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        _, health = shapes.judged(board, now_ms())
+        return answer(shapes.health_document(health), 200 if health.ready else 503)
+
+
+def _arm(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
+    @app.get("/arm/status/json")
+    def status() -> Response:
+        _arguments()
+        return answer(shapes.status_document(board, now_ms()))
+
+    @app.get("/arm/trend/json")
+    def trend() -> Response:
+        arguments = _arguments("after", "span")
+        span = arguments.choice("span", "5m", {name: name for name in SPANS})
+        after = arguments.integer("after", -1, -1, 2**53)
+        board.status()
+        return answer(shapes.trend_document(board.trend(after, span), span))
+
+    @app.get("/arm/route/<path:query>/json")
+    def route(query: str) -> Response:
+        _arguments()
+        if len(query) > TEXT_LIMIT:
+            raise ArgumentError(f"the prefix or address is longer than {TEXT_LIMIT} characters")
+        try:
+            parse_prefix(query)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from None
+
+        def question(engine: Reader) -> Explanation:
+            return engine.explain(query)
+
+        return answer(shapes.explanation_document(board.ask(question)))
+
+    @app.get("/arm/prefixes/json")
+    def ranking() -> Response:
+        query = prefixes.Query.of(Arguments(request.args, prefixes.ARGUMENTS))
+        return answer(prefixes.document(board, query))
+
+    @app.get("/arm/changes/json")
+    def changes() -> Response:
+        arguments = _arguments("after", "maxChanges")
+        after = arguments.integer("after", -1, -1, 2**53)
+        most = arguments.integer("maxChanges", 100, 0, 1000)
+
+        def question(engine: Reader) -> Sequence[ChangeRecord]:
+            return engine.changes(after)
+
+        records = board.shared(("changes", after), question)
+        return answer({"changes": [shapes.change_document(record) for record in records[len(records) - most :]]})
+
+
+def _bgp(app: Flask, board: Board) -> None:
+    def top(router: str, family: Family) -> Response:
+        query = topprefixes.Query.of(Arguments(request.args, topprefixes.ARGUMENTS), family)
+        session = _session(board, router)
+        return answer(topprefixes.document(board, session, query))
+
+    @app.get("/bgp/topprefixes/<router>/json")
+    def top_ipv4(router: str) -> Response:
+        return top(router, Family.IPV4)
+
+    @app.get("/bgp/topprefixes6/<router>/json")
+    def top_ipv6(router: str) -> Response:
+        return top(router, Family.IPV6)
+
+
+def _session(board: Board, router: str) -> SessionStatus:
+    """The BGP session with the peer at `router`; Missing if there is none."""
+    sessions = board.status().sessions
+    for session in sessions:
+        if _same(session.peer, router):
+            return session
+    peers = ", ".join(dict.fromkeys(session.peer for session in sessions)) or "none"
+    raise Missing(f"no BGP session is configured with {router[:TEXT_LIMIT]!r}; there are: {peers}")
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return parse_address(one) == parse_address(other)
+    except ValueError:
+        return False

@@ -1,0 +1,207 @@
+"""The page in a real browser: every view, the search, a lost session, a lost ARM, and nothing in the console."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+from fake_arm import FakeEngine, session, status
+
+from arm.config import Config
+from arm.model import ChangeRecord, Status, parse_prefix
+from arm.observe.board import Board
+from arm.web.app import STATIC, create_app
+from arm.web.server import Server
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+START_MS = 1_900_000_000_000
+WAIT_MS = 15_000
+
+
+@dataclass
+class Running:
+    """ARM with a fake engine, one published second after the other."""
+
+    engine: FakeEngine
+    board: Board
+    port: int
+    server: Server
+    seconds: int = 0
+    change: dict[str, object] = field(default_factory=dict)
+
+    def publish(self) -> None:
+        now_ms = START_MS + self.seconds * 1000
+        self.seconds += 1
+        started = START_MS - 3_600_000
+        self.board.publish(replace(status(now_ms), started_ms=started, **self.change))  # type: ignore[arg-type]
+
+    def url(self, tail: str = "") -> str:
+        return f"http://127.0.0.1:{self.port}/{tail}"
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    engine = FakeEngine()
+    for number in range(1, 4):
+        record = ChangeRecord(number, START_MS + number, parse_prefix("10.1.0.0/16"), "installed", "new")
+        engine.log.append(record)
+    board = Board(engine.ask)
+    sock = socket.create_server(("127.0.0.1", 0))
+    last: list[Running] = []
+    app = create_app(board, Config(), now_ms=lambda: START_MS + last[0].seconds * 1000)
+    server = Server(app, [sock])
+    arm = Running(engine, board, sock.getsockname()[1], server)
+    last.append(arm)
+    for _ in range(5):
+        arm.publish()
+    stop = threading.Event()
+
+    def tick() -> None:
+        while not stop.wait(0.3):
+            arm.publish()
+
+    ticker = threading.Thread(target=tick)
+    server.start()
+    ticker.start()
+    yield arm
+    stop.set()
+    ticker.join()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: object) -> Iterator[object]:
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.complaints = []
+    page.on("console", lambda said: page.complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    yield page
+    context.close()
+
+
+def test_the_overview_shows_health_families_sessions_and_moving_charts(page, running: Running) -> None:
+    page.goto(running.url())
+    page.get_by_text("All is well").wait_for()
+    assert "3 of 3 sessions up" in page.locator("#health").inner_text()
+    card = page.locator("section.family").filter(has_text="IPv4").first
+    card.get_by_text("90.0%", exact=True).wait_for()
+    card.get_by_text("3 of 100").wait_for()
+    assert page.locator("#live-text").inner_text() == "live"
+    page.get_by_role("row", name="reflector6").wait_for()
+    if (STATIC / "uplot.js").exists():
+        page.locator(".plot canvas").first.wait_for()
+        label = page.locator(".plot").first
+        page.wait_for_function("() => document.querySelectorAll('.plot canvas').length >= 5")
+        assert "Latest: IPv4 90.0%" in (label.get_attribute("aria-label") or "")
+    else:
+        page.get_by_text("scripts/build-web adds them").wait_for()
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("view", ["", "#/prefixes", "#/prefixes?family=ipv6", "#/changes", "#/help", "#/why/10.1.2.3"])
+def test_every_view_opens_by_its_address_without_a_complaint(page, running: Running, view: str) -> None:
+    page.goto(running.url(view))
+    page.get_by_text("All is well").wait_for()
+    page.locator("main .card").first.wait_for()
+    assert page.title().endswith("Active Route Manager")
+    assert page.complaints == []
+
+
+def test_prefixes_are_ranked_and_switch_families(page, running: Running) -> None:
+    page.goto(running.url("#/prefixes"))
+    page.get_by_role("link", name="10.0.0.0/8").wait_for()
+    first = page.locator("tbody tr").first
+    assert "8.00 kb/s" in first.inner_text()
+    page.get_by_role("button", name="IPv6").click()
+    page.get_by_role("link", name="2001:db8:1::/48").wait_for()
+    assert page.url.endswith("family=ipv6&direction=destination")
+
+
+def test_the_search_says_why_and_its_address_can_be_shared(page, running: Running) -> None:
+    page.goto(running.url())
+    page.keyboard.press("/")
+    page.keyboard.type("10.1.2.3")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Why 10.1.2.3").wait_for()
+    page.get_by_text("10.1.2.0/24 is what it is.").wait_for()
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    page.get_by_text("10.1.2.0/24 is what it is.").wait_for()
+    assert page.locator("tbody tr").count() == 4
+
+
+def test_a_bad_query_is_answered_with_what_would_be_right(page, running: Running) -> None:
+    page.goto(running.url())
+    page.locator("#query").fill("10.1.2.3/8")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_text("has bits set behind its prefix length").wait_for()
+    page.get_by_text("Ask for an address such as").wait_for()
+
+
+def test_changes_are_listed_and_come_in(page, running: Running) -> None:
+    page.goto(running.url("#/changes"))
+    page.locator("tbody tr").nth(2).wait_for()
+    running.engine.log.append(ChangeRecord(4, START_MS, parse_prefix("192.0.2.0/24"), "removed", "idle"))
+    page.get_by_role("link", name="192.0.2.0/24").wait_for()
+    assert page.locator("tbody tr").count() == 4
+
+
+def test_a_lost_session_turns_the_page_red_with_its_reason(page, running: Running) -> None:
+    page.goto(running.url())
+    page.get_by_text("All is well").wait_for()
+    running.change = {"sessions": (session(state="active", reason="hold timer expired"),)}
+    page.get_by_text("Needs attention").wait_for()
+    health = page.locator("#health")
+    assert "error" in (health.get_attribute("class") or "")
+    assert "hold timer expired" in health.inner_text()
+    running.change = {}
+    page.get_by_text("All is well").wait_for()
+
+
+def test_a_lost_arm_is_told_and_found_again(page, running: Running) -> None:
+    page.goto(running.url())
+    page.get_by_text("All is well").wait_for()
+    latest: Status = running.board.status()
+    assert latest.version
+    page.route("**/arm/status/json", lambda route: route.abort())
+    page.get_by_text("ARM can not be reached").wait_for()
+    assert page.locator("#live-text").inner_text() == "no answer"
+    page.unroute("**/arm/status/json")
+    page.get_by_text("All is well").wait_for()
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser, running: Running) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    for view in ("", "#/prefixes", "#/changes", "#/help", "#/why/10.1.2.3"):
+        page.goto(running.url(view))
+        page.get_by_text("All is well").wait_for()
+        page.locator("main .card").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+    context.close()
+
+
+def test_the_keyboard_reaches_the_content_first(page, running: Running) -> None:
+    page.goto(running.url())
+    page.get_by_text("All is well").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
