@@ -155,7 +155,9 @@ def _run(arguments: argparse.Namespace) -> int:
     for remark in advice(config):
         log.warning("configuration file=%s remark=%s", arguments.config, logs.quote(str(remark)))
     try:
-        return int(importlib.import_module("arm.daemon").run(config))
+        from arm import daemon
+
+        return daemon.run(config)
     except PermissionError as error:
         log.error("right missing error=%s", logs.quote(error))
         return Exit.NOPERM

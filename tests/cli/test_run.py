@@ -2,10 +2,8 @@
 
 import errno
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -38,9 +36,7 @@ def _daemon(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> li
             raise outcome
         return outcome
 
-    module = ModuleType("arm.daemon")
-    module.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "arm.daemon", module)
+    monkeypatch.setattr("arm.daemon.run", run)
     return started
 
 
