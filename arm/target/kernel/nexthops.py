@@ -187,14 +187,24 @@ class NextHops:
         return paths, next((one.reason for one in found if one.reason), "")
 
     def _settle(self, group: Group) -> None:
-        """Write a group that is up, or that routes use; one that never was reachable gets no object."""
+        """Write a group that is up, or that routes use; one that never was reachable gets no object.
+
+        What the kernel knows and the topology does not yet (a link that went down this moment) makes it refuse the
+        paths; then the default's have to do until the next refresh.
+        """
         paths, reason = self._resolve(group.next_hop)
         refused = None
-        if paths or group.number in self._objects.entries or self._used(group.number):
+        if paths:
             refused = self._objects.write_group(group.number, self._members(group.family, paths), group.family)
+            reason = f"has no object: {refused}"
+        else:
+            reason = f"cannot be reached: {reason}"
         group.settled = refused is None
         group.up = bool(paths) and refused is None
-        group.reason = "" if group.up else f"has no object: {refused}" if refused else f"cannot be reached: {reason}"
+        group.reason = "" if group.up else reason
+        if not group.up and (group.number in self._objects.entries or self._used(group.number)):
+            fallback = self._objects.write_group(group.number, self._members(group.family, ()), group.family)
+            group.settled = group.settled and fallback is None
 
     def _members(self, family: Family, paths: tuple[Path, ...]) -> list[tuple[Path | None, int]]:
         """What a group shall hold; None is the blackhole."""

@@ -73,8 +73,8 @@ class Objects:
 
     def paths(self, number: int) -> set[Path]:
         """The paths of a group that carry traffic."""
-        entry = self.entries.get(number)
-        members = [self.entries.get(member) for member, weight in entry.members if weight != NO_SHARE] if entry else []
+        held = entry.members if (entry := self.entries.get(number)) is not None else ()
+        members = [self.entries.get(member) for member, weight in held if weight != NO_SHARE or len(held) == 1]
         return {member.path for member in members if member is not None and member.path is not None}
 
     def write_group(self, number: int, wanted: Members, family: Family) -> nl.Refusal | None:
@@ -89,7 +89,7 @@ class Objects:
                 return member
             members.append((member, weight))
         present = self.entries.get(number)
-        if present is not None and sorted(present.members) == sorted(members):
+        if present is not None and _equal(present.members, members):
             return None
         # The kernel lets no group change its type or its number of buckets.
         buckets = BUCKETS if (self.resilient if present is None else present.resilient) else 0
@@ -137,3 +137,10 @@ class Objects:
     def _send(self, request: bytes) -> nl.Refusal | None:
         self.messages += 1
         return self._channel.request(request)
+
+
+def _equal(present: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]]) -> bool:
+    """Whether two groups forward alike; the weight of a member that the kernel left alone does not matter."""
+    if len(present) == len(wanted) == 1:
+        return present[0][0] == wanted[0][0]
+    return sorted(present) == sorted(wanted)

@@ -81,6 +81,7 @@ class Repairs:
             some = [(p, number) for p, number in routes.items() if due[p].startswith("changed") == replace]
             refused |= self._applier.restore(some, replace=replace)
         gone = {}
+        put_back: list[Prefix] = []
         for prefix, what in due.items():
             del self._drift[prefix]
             refusal = refused.get(prefix)
@@ -91,8 +92,10 @@ class Repairs:
                 continue
             self._restored_at[prefix] = now
             self.restored += 1
-            log.warning("route put back prefix=%s what=%r", format_prefix(prefix), what)
+            put_back.append(prefix)
             self._emit(Drift(prefix, what, installed=True))
+        if put_back:
+            log.warning("routes put back count=%d example=%s", len(put_back), format_prefix(put_back[0]))
         self.give_up(gone)
         self._restored_at = {p: at for p, at in self._restored_at.items() if now - at < RESTORE_SECONDS}
 
@@ -120,11 +123,12 @@ class Repairs:
             for above in self._ledger.ancestors(prefix):
                 why.setdefault(above, f"taken out: its exception {format_prefix(prefix)} is not in place")
         self._applier.remove(why)
+        self.lost += len(why)
+        prefix, what = next(iter(why.items()))
+        log.warning("routes lost count=%d example=%s what=%r", len(why), format_prefix(prefix), what)
         for prefix, what in why.items():
-            self.lost += 1
             self.hardware.pop(prefix, None)
             self.shadowed.pop(prefix, None)
-            log.warning("route lost prefix=%s what=%r", format_prefix(prefix), what)
             self._emit(Drift(prefix, what, installed=False))
 
     def shadow(self, prefixes: Mapping[Prefix, str]) -> None:

@@ -130,21 +130,21 @@ class Topology:
             return Resolution((), "is not an address")
         if next_hop[:2] == LINK_LOCAL:
             return self._resolve_link_local(next_hop)
-        reason = "no route leads to it"
+        reason = ""
         silent: tuple[Path, ...] = ()
         for route in self._matches(next_hop):
             if route.prefix[1] == 0:
-                return Resolution((), reason if silent else "only the default route leads to it", silent)
+                return Resolution((), reason or "only the default route leads to it", silent)
             if route.kind != nl.RTN_UNICAST:
-                return Resolution((), "the route to it drops", silent)
+                return Resolution((), reason or "the route to it drops", silent)
             paths = tuple(Path(path.gateway or next_hop, path.interface) for path in self._paths(route))
             alive = tuple(path for path in paths if not self.fault(path))
             silent += tuple(path for path in paths if self.is_silent(path))
             if alive:
                 return Resolution(alive, silent=silent)
             if paths:
-                reason = self.fault(paths[0])
-        return Resolution((), reason, silent)
+                reason = reason or self.fault(paths[0])
+        return Resolution((), reason or "no route leads to it", silent)
 
     def default_paths(self, family: Family) -> tuple[Path, ...]:
         """The ways of the default route that the kernel has for a family; none if there is none."""

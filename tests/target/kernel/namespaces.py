@@ -77,7 +77,7 @@ class Switch:
             netns.create(name)
             self.ip("link set lo up", namespace=name)
         for number, peer in enumerate(self.peers):
-            self.ip(f"link add d{number} type veth peer name port netns {peer}")
+            self.ip(f"link add d{number} type veth peer name port address 02:00:00:00:00:0{number} netns {peer}")
             self.ip(f"addr add 10.0.{number}.1/24 dev d{number}")
             self.ip(f"addr add fd00:{number}::1/64 dev d{number} nodad")
             self.ip("addr add", f"10.0.{number}.2/24 dev port", namespace=peer)
@@ -119,8 +119,12 @@ class Switch:
         """ARM's routes as the `ip` command shows them: prefix -> number of the nexthop object."""
         found = {}
         for family in ("-4", "-6"):
-            for route in self.json(family, f"-N route show table {table} proto {protocol}"):
-                text = route["dst"] if "/" in route["dst"] else route["dst"] + ("/128" if ":" in route["dst"] else "/32")
+            command = f"ip -n {self.name} -d -j {family} -N route show table {table} proto {protocol}".split()
+            done = subprocess.run(command, check=False, capture_output=True, text=True)  # fails without such a table
+            for route in json.loads(done.stdout) if done.returncode == 0 else ():
+                text = (
+                    route["dst"] if "/" in route["dst"] else route["dst"] + ("/128" if ":" in route["dst"] else "/32")
+                )
                 found[text] = route.get("nhid", 0)
         return found
 

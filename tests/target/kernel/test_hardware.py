@@ -1,0 +1,130 @@
+"""What the hardware says, in the formats of the vendors.
+
+None of these answers was taken from a switch with an ASIC: they are written after the documents (Cumulus Linux user
+guides, the kernel's devlink documents, the sFlow structure), with other numbers.
+"""
+
+import json
+
+import pytest
+
+from arm.model import Family
+from arm.target.kernel.capacity import Reading
+from arm.target.kernel.hardware import (
+    DevlinkReader,
+    ResourceQueryReader,
+    SwitchdReader,
+    parse_broadcom,
+    parse_devlink,
+    parse_resource_query,
+)
+
+BROADCOM_TEXT = """\
+IPv4/IPv6 host entries:                 3,   0% of maximum value  40960
+IPv4 neighbors:                         2
+IPv6 neighbors:                         1
+IPv4 route entries:                  7303,  11% of maximum value  65536
+IPv6 route entries:                    18,   0% of maximum value   8192
+IPv4 Routes:                         7303
+IPv6 Routes:                           18
+Total Routes:                        7321,  11% of maximum value  65536
+ECMP nexthops:                          0,   0% of maximum value  16327
+"""
+SPECTRUM_TEXT = """\
+IPv4 host entries:                      3,   0% of maximum value  41360
+IPv4 route entries:                    40,   0% of maximum value  82720
+IPv6 route entries:                    14
+Total Routes:                          54
+"""
+DEVLINK = {
+    "resources": {
+        "netdevsim/netdevsim10": [
+            {
+                "name": "IPv4",
+                "size": "unlimited",
+                "unit": "entry",
+                "resources": [
+                    {"name": "fib", "size": 7300, "occ": 120, "unit": "entry", "size_gran": 1},
+                    {"name": "fib-rules", "size": "unlimited", "occ": 3, "unit": "entry"},
+                ],
+            },
+            {"name": "IPv6", "size": "unlimited", "resources": [{"name": "fib", "size": "unlimited", "occ": 9}]},
+        ]
+    }
+}
+
+
+def switchd(directory, mode, first, second):
+    for name, (count, most) in (("0", first), ("1", second)):
+        (directory / f"count_{name}").write_text(f"{count}\n")
+        (directory / f"max_{name}").write_text(f"{most}\n")
+    (directory / "mode").write_text(f"{mode}\n")
+    return SwitchdReader(directory)
+
+
+def test_switchd_in_mode_2_has_a_table_for_each_family(tmp_path):
+    readings = switchd(tmp_path, 2, (120, 82720), (14, 74000)).read()
+    assert readings[Family.IPV4] == Reading(120, 82720, "switchd")
+    assert readings[Family.IPV6] == Reading(14, 74000, "switchd")
+
+
+def test_switchd_in_mode_1_shares_a_table_in_which_ipv6_costs_two(tmp_path):
+    readings = switchd(tmp_path, 1, (120, 131072), (0, 20480)).read()
+    assert readings[Family.IPV4] == Reading(120, 131072, "switchd")
+    assert readings[Family.IPV6] == Reading(120, 131072, "switchd", cost=2)
+
+
+def test_a_switchd_that_says_something_else_is_an_error_not_a_number(tmp_path):
+    with pytest.raises(ValueError, match="mode 7"):
+        switchd(tmp_path, 7, (0, 1), (0, 1)).read()
+    with pytest.raises(FileNotFoundError):
+        SwitchdReader(tmp_path / "nothing").read()
+    (tmp_path / "max_0").write_text("many")
+    with pytest.raises(ValueError, match="many"):
+        SwitchdReader(tmp_path).read()
+
+
+def test_cl_resource_query_of_a_broadcom_switch():
+    readings = ResourceQueryReader(lambda command: BROADCOM_TEXT).read()
+    assert readings[Family.IPV4] == Reading(7321, 65536, "cl-resource-query")  # the total leaves less room
+    assert readings[Family.IPV6] == Reading(18, 8192, "cl-resource-query")
+
+
+def test_a_line_without_a_maximum_says_nothing_about_room():
+    readings = parse_resource_query(SPECTRUM_TEXT)
+    assert readings == {Family.IPV4: Reading(40, 82720, "cl-resource-query")}
+
+
+def test_a_total_that_is_nearly_full_counts_for_both_families():
+    readings = parse_resource_query(
+        BROADCOM_TEXT.replace("7321,  11% of maximum value  65536", "7321,  99% of maximum value  7400")
+    )
+    assert {reading.maximum for reading in readings.values()} == {7400}
+
+
+def test_devlink_tells_of_a_limited_fib_and_not_of_an_unlimited_one():
+    assert parse_devlink(json.dumps(DEVLINK)) == {Family.IPV4: Reading(120, 7300, "devlink")}
+
+
+def test_devlink_is_asked_for_every_device():
+    asked = []
+
+    def ask(command):
+        asked.append(command[-1])
+        return json.dumps({"dev": {"netdevsim/netdevsim10": {}}} if command[2] == "dev" else DEVLINK)
+
+    assert DevlinkReader(ask).read()[Family.IPV4].maximum == 7300
+    assert asked == ["show", "netdevsim/netdevsim10"]
+
+
+def test_broadcom_counters_of_a_divided_and_of_a_shared_table():
+    divided = [5, 40960, 7300, 65536, 18, 8192, 0, 0, 2, 1024, 7318, 65536] + [0] * 24
+    assert parse_broadcom(divided) == {
+        Family.IPV4: Reading(7300, 65536, "sflow"),
+        Family.IPV6: Reading(18, 8192, "sflow"),
+    }
+    shared = [5, 40960, 0, 0, 0, 0, 7318, 131072, 0, 0, 7318, 131072] + [0] * 24
+    assert parse_broadcom(shared)[Family.IPV6] == Reading(7318, 131072, "sflow", cost=2)
+    assert parse_broadcom([0xFFFFFFFF] * 36) == {}
+    with pytest.raises(ValueError, match="too few"):
+        parse_broadcom([1, 2])

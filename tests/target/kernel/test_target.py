@@ -1,0 +1,179 @@
+"""The target with its thread: plans in, events out, a kernel that refuses, a kernel that does not answer."""
+
+import errno
+import threading
+from collections.abc import Iterator
+
+import pytest
+from fake_kernel import RefusingChannel
+from namespaces import Events, attributes, plan, put, wait_for
+
+from arm.config import TargetConfig
+from arm.model import (
+    FAMILIES,
+    Capacity,
+    Change,
+    Entry,
+    Family,
+    Kind,
+    Plan,
+    TargetDown,
+    TargetUp,
+    parse_prefix,
+)
+from arm.target.kernel import KernelSettings, KernelTarget, settings_of
+from arm.target.kernel.capacity import Reading
+
+pytestmark = pytest.mark.root
+
+Q4 = "198.51.100.0/24"
+
+
+class Refuser:
+    """Wraps the channels of all sessions of one target."""
+
+    def __init__(self) -> None:
+        self.verdict = lambda prefix, install: 0
+        self.channels: list[RefusingChannel] = []
+
+    def __call__(self, channel) -> RefusingChannel:
+        made = RefusingChannel(channel, lambda prefix, install: self.verdict(prefix, install))
+        self.channels.append(made)
+        return made
+
+
+@pytest.fixture
+def refuser() -> Refuser:
+    return Refuser()
+
+
+@pytest.fixture
+def target(switch, events, refuser) -> Iterator[KernelTarget]:
+    made = KernelTarget(KernelSettings(netns=switch.name), find=lambda: None, wrap=refuser)
+    made.start(events.append)
+    wait_for(lambda: events.of(TargetUp))
+    yield made
+    if made._thread.is_alive():
+        made.stop(flush=True)
+
+
+def do(target: KernelTarget, events: Events, wanted: Plan):
+    target.apply(wanted)
+    wait_for(lambda: events.applied(wanted.number))
+    return events.applied(wanted.number)
+
+
+def many(count: int, start: int = 0) -> Plan:
+    entry = Entry(Kind.ROUTE, attributes("10.0.1.2"))
+    return plan(
+        *(Change((bytes([20, n >> 8 & 255, n & 255, 0]), 24), entry, "new") for n in range(start, start + count))
+    )
+
+
+def test_plans_are_applied_in_their_order_and_the_status_tells(switch, target, events):
+    assert events.of(TargetUp)[0].found == {}
+    assert do(target, events, plan(put(Q4, "10.0.1.2"))).failed == []
+    assert do(target, events, plan(put(Q4, "10.0.2.2"))).done == 1
+    assert switch.leads_to("198.51.100.7") == "d2"
+    wait_for(lambda: target.status().counters.get("routes_written") == 2)
+    status = target.status()
+    assert (status.up, status.pending, status.applied, status.failed) == (True, 0, 2, 0)
+    assert status.counters["routes_installed"] == 1
+
+
+@pytest.mark.parametrize(("flush", "left"), [(False, {Q4}), (True, set())])
+def test_stop_keeps_or_flushes(switch, target, events, flush, left):
+    do(target, events, plan(put(Q4, "10.0.1.2")))
+    target.stop(flush=flush)
+    assert switch.own().keys() == left
+    assert not any(thread.name.startswith("target-") for thread in threading.enumerate())
+
+
+def test_a_next_hop_that_goes_is_followed_without_any_plan(switch, target, events):
+    do(target, events, plan(put(Q4, "10.0.1.2")))
+    switch.carrier(1, up=False)
+    wait_for(lambda: target.status().counters.get("next_hops_down") == 1)
+    assert "next hop 10.0.1.2 cannot be reached: d1 has no carrier" in target.status().remarks
+    switch.carrier(1, up=True)
+    wait_for(lambda: target.status().counters.get("next_hops_down") == 0)
+
+
+def test_a_removed_route_is_back_within_a_second(switch, target, events):
+    do(target, events, plan(put(Q4, "10.0.1.2")))
+    switch.ip(f"route del {Q4} metric 32")
+    wait_for(lambda: switch.own().keys() == {Q4}, seconds=1.0)
+
+
+def test_a_kernel_that_refuses_every_100th_route_gets_the_others_and_is_asked_once(switch, target, events, refuser):
+    asked = 0
+
+    def verdict(prefix, install):
+        nonlocal asked
+        asked += install
+        return errno.ENOSPC if install and asked % 100 == 0 else 0
+
+    refuser.verdict = verdict
+    applied = do(target, events, many(2000))
+    assert (applied.done, len(applied.failed)) == (1980, 20)
+    assert all(reason.startswith("ENOSPC") for _, reason in applied.failed)
+    assert len(switch.own()) == 1980
+    assert asked == 2000
+    wait_for(lambda: events.of(Capacity))
+    assert events.of(Capacity)[-1].slots == 1980
+
+
+def test_a_kernel_that_is_full_at_7300_settles_there(switch, target, events, refuser):
+    installed = set()
+
+    def verdict(prefix, install):
+        if install and prefix not in installed and len(installed) >= 7300:
+            return errno.ENOSPC
+        (installed.add if install else installed.discard)(prefix)
+        return 0
+
+    refuser.verdict = verdict
+    applied = do(target, events, many(7400))
+    assert applied.done == 7300
+    wait_for(lambda: events.of(Capacity))
+    assert [(event.family, event.slots, event.source) for event in events.of(Capacity)] == [
+        (Family.IPV4, 7300, "refused")
+    ]
+    assert len(switch.own()) == 7300
+    asked = refuser.channels[-1].asked
+    wait_for(lambda: target.status().counters.get("routes_installed") == 7300)
+    assert refuser.channels[-1].asked == asked  # no retry storm: the engine decides what to try, and when
+
+
+def test_a_lost_answer_takes_the_target_down_and_up_again_with_what_is_really_there(switch, target, events, refuser):
+    do(target, events, plan(put(Q4, "10.0.1.2")))
+
+    def fail(prefix, install):
+        raise OSError(errno.ENOBUFS, "no buffer space available")
+
+    refuser.verdict = fail
+    target.apply(plan(put("203.0.113.0/24", "10.0.1.2")))
+    wait_for(lambda: events.of(TargetDown))
+    refuser.verdict = lambda prefix, install: 0
+    wait_for(lambda: len(events.of(TargetUp)) == 2)
+    assert events.of(TargetUp)[1].found.keys() == {parse_prefix(Q4)}
+    assert do(target, events, plan(put("203.0.113.0/24", "10.0.1.2"))).failed == []
+
+
+def test_what_the_hardware_says_of_its_tables_reaches_the_engine(switch, events):
+    class Reader:
+        def read(self):
+            return {Family.IPV4: Reading(10, 1000, "switchd")}
+
+    target = KernelTarget(KernelSettings(netns=switch.name), find=Reader)
+    target.start(events.append)
+    try:
+        wait_for(lambda: events.of(Capacity))
+    finally:
+        target.stop(flush=True)
+    assert [(e.family, e.slots, e.used, e.source) for e in events.of(Capacity)] == [(Family.IPV4, 980, 10, "switchd")]
+
+
+def test_the_configuration_becomes_the_settings(switch):
+    settings = settings_of(TargetConfig(kind="kernel", table=1001, metric=7, protocol=211, prefixes=5, prefixes6=6))
+    assert (settings.table, settings.metric, settings.protocol) == (1001, 7, 211)
+    assert [settings.slots[family] for family in FAMILIES] == [5, 6]
