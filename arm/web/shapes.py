@@ -141,17 +141,17 @@ def path_document(attributes: Attributes) -> Json:
     view = describe(attributes)
     return {
         "aspath": view.aspath,
-        "origin": view.origin,
+        "communities": ",".join(view.communities),
         "localpref": view.localpref,
         "med": view.med,
-        "communities": ",".join(view.communities),
         "nexthop": view.nexthop,
+        "origin": view.origin,
     }
 
 
 def route_document(route: Route) -> Json:
     """A route of the table."""
-    return {"prefix": format_prefix(route.prefix)} | path_document(route.attributes)
+    return path_document(route.attributes) | {"prefix": format_prefix(route.prefix)}
 
 
 def error_percent(samples: float) -> float | None:

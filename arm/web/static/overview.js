@@ -91,8 +91,8 @@ function table(caption, heads) {
 }
 
 function sessionsCard() {
-  const { element, body } = table("BGP sessions", [["Session"], ["Peer"], ["State"], ["Since"], ["Prefixes in", "num"],
-    ["Updates in", "num"], ["Updates out", "num"], ["Flaps", "num"]]);
+  const { element, body } = table("BGP sessions", [["Session"], ["Peer"], ["State"], ["Since"], ["Announced", "num"],
+    ["Withdrawn", "num"], ["Updates in", "num"], ["Updates out", "num"], ["Flaps", "num"]]);
   const card = h("section.card", { "aria-label": "BGP sessions" }, h("h2", {}, "BGP sessions"), element);
   function update(sessions, nowMs) {
     replace(body, JSON.stringify([sessions, Math.floor(nowMs / 1000)]), () => sessions.length
@@ -104,12 +104,13 @@ function sessionsCard() {
             h("td", {}, h(`span.badge${up ? ".good" : ".bad"}`, { title: one.reason }, one.state),
               one.reason && !up ? h("span.about", {}, ` ${one.reason}`) : null),
             h("td", { title: moment(one.since_ms) }, age(one.since_ms, nowMs)),
-            h("td.num", {}, count(one.prefixes_announced_in - one.prefixes_withdrawn_in)),
+            h("td.num", { title: "prefixes that the peer announced, again and again counted" }, count(one.prefixes_announced_in)),
+            h("td.num", { title: "prefixes that the peer withdrew" }, count(one.prefixes_withdrawn_in)),
             h("td.num", {}, count(one.updates_in)),
             h("td.num", {}, count(one.updates_out)),
             h("td.num", {}, count(one.flaps)));
         })
-      : h("tr", {}, h("td", { colspan: "8" }, "No session is configured: set [reflector] ip in the configuration.")));
+      : h("tr", {}, h("td", { colspan: "9" }, "No session is configured: set [reflector] ip in the configuration.")));
   }
   return { element: card, update };
 }
