@@ -81,7 +81,6 @@ def parser() -> Parser:
     demo = commands.add_parser(
         "demo", help="run a simulated switch, table and traffic; needs no rights and no BIRD", add_help=False
     )
-    demo.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     demo.set_defaults(handle=_demo)
 
     _add_show(commands)
@@ -170,7 +169,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    return int(importlib.import_module("arm.simulate.demo").main(arguments.arguments))
+    return int(importlib.import_module("arm.simulate.demo").main(arguments.rest))
+
+
+_OWN_ARGUMENTS = (_demo,)
+"""Commands that read what follows them themselves, so that `arm run` need not load what the simulation is made of."""
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -179,7 +182,10 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the command `arm`; gives the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments, rest = parser().parse_known_args(argv)
+    if rest and arguments.handle not in _OWN_ARGUMENTS:
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
     try:
         code = int(arguments.handle(arguments))
         sys.stdout.flush()

@@ -37,7 +37,7 @@ from arm.web.server import Server
 
 log = logging.getLogger(__name__)
 
-_SWITCH_INTERVAL: Final = 0.002
+_SWITCH_INTERVAL: Final = 0.0005
 """Seconds a thread keeps the interpreter: short enough that keepalives and samples do not wait for the engine."""
 
 

@@ -104,10 +104,13 @@ class Announcer:
         if not prefixes:
             return []
         ipv4 = len(prefixes[0][0]) == 4
-        raw = self.table.paths.attributes(
-            told.path, self.upstream, told.variant, next_hop=ipv4, local_pref=self._local_pref
-        )
-        return encode_update(raw, self.upstream.next_hop6, prefixes)
+        upstream = self._upstream_of(told.path)
+        raw = self.table.paths.attributes(told.path, upstream, told.variant, next_hop=ipv4, local_pref=self._local_pref)
+        return encode_update(raw, upstream.next_hop6, prefixes)
+
+    def _upstream_of(self, path: int) -> Upstream:
+        """Who a path is told from."""
+        return self.upstream
 
     def _default_update(self, family: Family, variant: Variant) -> list[bytes]:
         raw = path_attributes(
