@@ -204,6 +204,5 @@ class Feed:
     def _do_drop(self, seconds: str, how: str = "cease") -> None:
         if how not in ("cease", "hard"):
             raise ValueError(f"{how!r} is not cease or hard")
-        self._note("down")
         self.stop(hard=how == "hard")
         self._back_at = self._clock() + float(seconds)

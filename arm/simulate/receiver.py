@@ -30,8 +30,8 @@ from arm.simulate.traffic import MAGIC, PAYLOAD, PORT
 
 log = logging.getLogger(__name__)
 
-RECORD: Final = struct.Struct("=16sQQQ")
-"""Destination, packet number, sent and received (CLOCK_MONOTONIC in ns); the machine's byte order."""
+RECORD: Final = struct.Struct("=16sQQQI")
+"""Destination, packet number, sent and received (CLOCK_MONOTONIC in ns), payload octets; the machine's byte order."""
 _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _BUFFER: Final = 64 << 20
@@ -95,7 +95,7 @@ class Receiver:
             self.packets += 1
             self.octets += size
             if self._log is not None:
-                records.append(RECORD.pack(destination, number, sent, clock()))
+                records.append(RECORD.pack(destination, number, sent, clock(), size))
         if records and self._log is not None:
             self._log.write(b"".join(records))
 

@@ -161,7 +161,8 @@ def down(layout: Layout, say: Say) -> None:
     names = processes.noted(layout)
     order = [name for name in reversed(tuple(PARTS)) if name in names]
     for name in order + [name for name in names if name not in order]:
-        if processes.stop(layout, name):
+        # uacctd notices the request only with the next packet, and it has nothing to lose
+        if processes.stop(layout, name, timeout=0.5 if name == "agent" else 10.0):
             say(f"{name}: ended")
     there = network.existing()
     for namespace in layout.namespaces:
