@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from arm.bgp.encode import encode_update, encode_updates, exported, path_attributes
+from arm.bgp.encode import encode_update, encode_updates, encode_withdrawal, exported, path_attributes
 from arm.bgp.interner import Interner, Rejected
 from arm.bgp.wire import (
     KEEPALIVE_MESSAGE,
@@ -39,6 +39,7 @@ __all__ = [
     "Update",
     "encode_update",
     "encode_updates",
+    "encode_withdrawal",
     "end_of_rib",
     "end_of_rib_family",
     "exported",
