@@ -180,7 +180,7 @@ def test_next_hops_move_without_a_packet_lost_or_misdirected(switch, open_sessio
 
 
 def test_a_restart_under_traffic_loses_no_packet_and_writes_only_what_changed(switch, session, open_session, events):
-    extra = [put(f"20.{n >> 8}.{n & 255}.0/24", "10.0.1.2") for n in range(5000)]
+    extra = [put(f"{20 + (n >> 16)}.{n >> 8 & 255}.{n & 255}.0/24", "10.0.1.2") for n in range(50_000)]
     changes = [*install().changes, *extra]
     session.apply(plan(*changes))
     with Traffic(switch) as traffic:
