@@ -88,7 +88,8 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
             yield Problem(_late(starting), "bgp", _down(session))
         elif session.flaps > flaps.get(session.name, session.flaps):
             count = session.flaps - flaps[session.name]
-            text = f"BGP session {session.name} with {session.peer} went down {count} times within the last minute"
+            often = "once" if count == 1 else f"{count} times"
+            text = f"BGP session {session.name} with {session.peer} went down {often} within the last minute"
             yield Problem("warning", "bgp", f"{text}. Look at BIRD's log for the reason.")
         more = session.malformed - malformed.get(session.name, session.malformed)
         if more > 0:
@@ -169,7 +170,9 @@ def _sflow(status: Status, before: Status | None, starting: bool) -> Iterator[Pr
 
 def _target(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
     target = status.target
-    if not target.up:
+    # A lost session towards the target is told already, with more to go by.
+    told = any(s.state != "established" for s in status.sessions if not s.name.startswith(_REFLECTOR))
+    if not target.up and not told:
         reason = f" ({target.reason})" if target.reason else ""
         text = f"The target ({target.kind}) takes no changes{reason}: hardware keeps what it has"
         yield Problem(_late(starting), "target", f"{text}. Check BIRD and its session that takes routes from ARM.")

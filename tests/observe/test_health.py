@@ -44,6 +44,21 @@ CASES = {
         "warning",
         "went down 2 times within the last minute",
     ),
+    "session flapped once": (
+        {"sessions": (session(flaps=1), UP[1])},
+        {"sessions": UP},
+        "warning",
+        "went down once within the last minute",
+    ),
+    "target and its session down": (
+        {
+            "sessions": (UP[0], session("target", "10.0.0.136", "idle")),
+            "target": TargetStatus("bird", False, "session idle", 3, 40, 0, 0.1),
+        },
+        {},
+        "error",
+        "BGP session target with 10.0.0.136",
+    ),
     "malformed updates": (
         {"sessions": (session(malformed=5), UP[1])},
         {"sessions": (session(malformed=1), UP[1])},

@@ -14,6 +14,7 @@ const NAME = "Active Route Manager";
 
 const main = document.getElementById("main");
 const health = document.getElementById("health");
+const announced = document.getElementById("announced");
 const live = document.getElementById("live");
 const liveText = document.getElementById("live-text");
 const about = document.getElementById("about");
@@ -66,9 +67,18 @@ function summary({ sessions, sflow, families }) {
   ].join(" · ");
 }
 
+/** Tells screen readers what is new; a number that counts on is not. */
+function announce(text) {
+  const key = text.replace(/\d+/g, "");
+  if (announced.dataset.key === key) return;
+  announced.dataset.key = key;
+  setText(announced, text);
+}
+
 function showHealth(document) {
   const { level, problems } = document.health;
   const words = { ok: "All is well", warning: "Works, with warnings", error: "Needs attention" };
+  announce([words[level], ...problems.map((one) => one.text)].join(". "));
   health.className = `health ${level}`;
   replace(health, JSON.stringify([document.health, summary(document)]), () => [
     h("p.level", {}, h("span.sign", { "aria-hidden": "true" }), words[level]),
@@ -82,6 +92,7 @@ function showHealth(document) {
 function showLost(failure) {
   health.className = "health error lost";
   const text = failure.code === 503 ? failure.message : `${failure.message}. What is shown below is old`;
+  announce(text);
   replace(health, `lost ${text}`, () => [
     h("p.level", {}, h("span.sign", { "aria-hidden": "true" }), failure.code === 503 ? "Not ready" : "No connection"),
     h("ul", {}, h("li.error", {}, `${text}. `, failure.code === 503 ? "" : "Check that arm runs: systemctl status arm.")),
