@@ -167,6 +167,7 @@ class Speaker:
                 self._round()
         except BaseException as error:
             self.failed = error
+            self._stop_keep = True  # the daemon comes back: let the peers wait for it
             log.critical("bgp thread died error=%r", error, exc_info=True)
             if self._on_failure is not None:
                 self._on_failure(error)
@@ -259,7 +260,11 @@ class Speaker:
 
     def _close(self) -> None:
         for session in self._sessions.values():
-            session.stop(self._stop_words, keep=self._stop_keep)
+            try:
+                session.stop(self._stop_words, keep=self._stop_keep)
+            except Exception:
+                # Only after a bug that is told already: the other sessions are to be closed all the same.
+                log.exception("closing failed session=%s", session.peer.name)
         while self._commands:  # what was never sent is answered
             self._commands.popleft()()
         for sock in self._listeners:
