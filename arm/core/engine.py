@@ -146,6 +146,9 @@ class Engine(Explainer):
     def _traffic(self, event: Traffic, now: float) -> None:
         batch = event.batch
         if batch.samples:
+            if self.frozen:
+                for state in self.families.values():
+                    state.selection.thaw(now)
             self._last_sample = now
         self.families[Family.IPV4].observe(batch.destinations4, batch.sources4, now)
         self.families[Family.IPV6].observe(batch.destinations6, batch.sources6, now)

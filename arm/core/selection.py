@@ -320,6 +320,10 @@ class Selection:
         self._heap = [(worth, prefix) for prefix, worth in self.served.items()]
         heapq.heapify(self._heap)
 
+    def thaw(self, now: float) -> None:
+        """Samples come again: nothing was idle while there were none."""
+        self.touched = dict.fromkeys(self.touched, now)
+
     def rebuild_some(self, prefixes: Sequence[Prefix], now: float) -> None:
         """As rebuild, for prefixes of which the target holds something else than was planned."""
         for prefix in prefixes:

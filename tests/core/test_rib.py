@@ -1,0 +1,116 @@
+"""The table: several sessions, generations, sweeps, and the search for exceptions."""
+
+from __future__ import annotations
+
+import random
+
+from arm.core.rib import Rib, RouteChange
+from arm.model import Attributes, Family, Feed, Prefix, mask, parse_prefix
+
+OLD = Feed("reflector", "127.0.0.1", 1, 65000, "192.0.2.1")
+NEW = Feed("reflector", "127.0.0.1", 2, 65000, "192.0.2.1")
+OTHER = Feed("reflector6", "::1", 1, 65000, "192.0.2.1")
+A, B, C = (bytes([192, 0, 2, n]) for n in (1, 2, 3))
+
+
+def attributes(feed: Feed, hop: bytes) -> Attributes:
+    return Attributes(feed, hop, b"")
+
+
+def p(text: str) -> Prefix:
+    return parse_prefix(text)
+
+
+def announce(rib: Rib, route: Attributes, *prefixes: str) -> list[RouteChange]:
+    changes: list[RouteChange] = []
+    rib.announce(route, [p(text) for text in prefixes], changes, ())
+    return changes
+
+
+def withdraw(rib: Rib, feed: Feed, *prefixes: str, watched: tuple[str, ...] = ()) -> list[RouteChange]:
+    changes: list[RouteChange] = []
+    rib.withdraw(feed, [p(text) for text in prefixes], changes, {p(text) for text in watched})
+    return changes
+
+
+def test_size_and_counters_follow_announcements_and_withdrawals() -> None:
+    rib = Rib(Family.IPV4)
+    announce(rib, attributes(OLD, A), "10.0.0.0/8", "10.1.0.0/16")
+    announce(rib, attributes(OLD, B), "10.0.0.0/8")
+    assert (len(rib), rib.added, rib.removed) == (2, 2, 0)
+    withdraw(rib, OLD, "10.0.0.0/8", "172.16.0.0/12")
+    assert (len(rib), rib.added, rib.removed) == (1, 2, 1)
+
+
+def test_only_changes_that_matter_are_told() -> None:
+    rib = Rib(Family.IPV4)
+    first, same_hop, other_hop = attributes(OLD, A), attributes(OLD, A), attributes(OLD, B)
+    assert announce(rib, first, "10.0.0.0/8") == [(p("10.0.0.0/8"), None, first)]
+    assert announce(rib, same_hop, "10.0.0.0/8") == []
+    assert announce(rib, other_hop, "10.0.0.0/8") == [(p("10.0.0.0/8"), same_hop, other_hop)]
+    watched: list[RouteChange] = []
+    again = attributes(OLD, B)
+    rib.announce(again, [p("10.0.0.0/8")], watched, {p("10.0.0.0/8")})
+    assert watched == [(p("10.0.0.0/8"), other_hop, again)]
+    announce(rib, first, "10.2.0.0/16")
+    assert withdraw(rib, OLD, "10.2.0.0/16") == []
+    assert withdraw(rib, OLD, "10.0.0.0/8", watched=("10.0.0.0/8",)) == [(p("10.0.0.0/8"), again, None)]
+
+
+def test_what_a_second_session_teaches_takes_over_when_the_first_withdraws() -> None:
+    rib = Rib(Family.IPV4)
+    one, two = attributes(OLD, A), attributes(OTHER, B)
+    announce(rib, one, "10.0.0.0/8")
+    assert announce(rib, two, "10.0.0.0/8") == []
+    assert rib.winner(p("10.0.0.0/8")) is one
+    assert withdraw(rib, OLD, "10.0.0.0/8") == [(p("10.0.0.0/8"), one, two)]
+    assert rib.winner(p("10.0.0.0/8")) is two
+    withdraw(rib, OTHER, "10.0.0.0/8")
+    assert len(rib) == 0
+
+
+def test_a_sweep_drops_exactly_what_the_new_session_did_not_teach() -> None:
+    rib = Rib(Family.IPV4)
+    announce(rib, attributes(OLD, A), "10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16")
+    announce(rib, attributes(OTHER, C), "10.2.0.0/16", "10.3.0.0/16")
+    announce(rib, attributes(NEW, A), "10.0.0.0/8")
+    assert rib.stale("reflector", NEW.generation) == 2
+    changes = rib.sweep("reflector", NEW.generation, {p("10.1.0.0/16")})
+    assert {change[0] for change in changes} == {p("10.1.0.0/16"), p("10.2.0.0/16")}
+    assert sorted(route.prefix for route in rib) == [p("10.0.0.0/8"), p("10.2.0.0/16"), p("10.3.0.0/16")]
+    assert rib.stale("reflector", NEW.generation) == 0
+
+
+def test_a_large_sweep_goes_in_portions_and_leaves_nothing() -> None:
+    rib = Rib(Family.IPV4)
+    prefixes = [((10 << 24 | n << 6).to_bytes(4, "big"), 26) for n in range(120_000)]
+    rib.announce(attributes(OLD, A), prefixes, [], ())
+    assert rib.sweep("reflector", 2, ()) == []
+    assert len(rib) == 0
+    assert list(rib) == []
+
+
+def test_exceptions_are_the_topmost_with_another_next_hop() -> None:
+    rng = random.Random(7)
+    for _ in range(200):
+        rib = Rib(Family.IPV4)
+        table: dict[Prefix, bytes] = {p("10.0.0.0/8"): A}
+        for _ in range(25):
+            length = rng.randrange(9, 15)
+            table[mask(bytes([10, rng.randrange(256), 0, 0]), length), length] = rng.choice([A, B])
+        for prefix, hop in table.items():
+            rib.announce(attributes(OLD, hop), [prefix], [], ())
+        others = [q for q, hop in table.items() if hop != A]
+        topmost = [
+            q for q in others
+            if not any(r != q and r[1] < q[1] and mask(q[0], r[1]) == r[0] for r in others)
+        ]  # fmt: skip
+        assert sorted(rib.exceptions(p("10.0.0.0/8"), A)) == sorted(topmost)
+
+
+def test_covering_routes_come_longest_first() -> None:
+    rib = Rib(Family.IPV6)
+    announce(rib, attributes(OLD, A), "::/0", "2001:db8::/32", "2001:db8:1::/48")
+    found = [route.prefix for route in rib.covering(p("2001:db8:1::1"))]
+    assert found == [p("2001:db8:1::/48"), p("2001:db8::/32"), p("::/0")]
+    assert rib.match(p("2001:db8:2::1")[0]) == p("2001:db8::/32")

@@ -1,0 +1,161 @@
+"""The engine's thread: events, questions, samples, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from arm.config import Config
+from arm.core.engine import Engine
+from arm.daemon.loop import EngineLoop
+from arm.model import (
+    COUNT_BITS,
+    Attributes,
+    Family,
+    Feed,
+    FeedComplete,
+    FeedUp,
+    Plan,
+    Prefix,
+    RoutesLearned,
+    TargetUp,
+    TrafficBatch,
+    parse_prefix,
+)
+
+FEED = Feed("reflector", "127.0.0.1", 1, 65000, "192.0.2.1")
+PREFIX = parse_prefix("192.0.2.0/24")
+
+
+class Samples:
+    """Hands out one batch for each release of `ready`."""
+
+    def __init__(self) -> None:
+        self.batches: list[TrafficBatch] = []
+
+    def take(self) -> TrafficBatch:
+        return self.batches.pop() if self.batches else TrafficBatch()
+
+
+class Running:
+    """A loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.samples = Samples()
+        self.plans: list[Plan] = []
+        self.planned = threading.Event()
+        self.published = threading.Semaphore(0)
+        self.loop = EngineLoop(
+            Engine(Config(), 0.0, 0),
+            samples=self.samples,
+            apply=self._apply,
+            publish=lambda seconds: self.published.release(),
+        )
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _apply(self, plan: Plan) -> None:
+        self.plans.append(plan)
+        if plan.changes:
+            self.planned.set()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException as error:
+            self.error = error
+
+
+@contextmanager
+def running() -> Iterator[Running]:
+    run = Running()
+    run.thread.start()
+    try:
+        yield run
+    finally:
+        run.loop.stop()
+        run.thread.join(10)
+        assert not run.thread.is_alive()
+
+
+def teach(run: Running, prefixes: list[Prefix]) -> None:
+    run.loop.emit(FeedUp(FEED))
+    run.loop.emit(RoutesLearned(FEED, [(Attributes(FEED, bytes(4), b""), prefixes)]))
+    run.loop.emit(FeedComplete(FEED, Family.IPV4))
+
+
+def test_events_samples_and_plans_flow_through() -> None:
+    with running() as run:
+        teach(run, [PREFIX])
+        run.loop.emit(TargetUp())
+        batch = TrafficBatch(destinations4={PREFIX[0]: 1000 << COUNT_BITS | 1}, samples=1)
+        run.loop.ask(lambda engine: None)
+        run.samples.batches.append(batch)
+        assert run.planned.wait(10)
+        assert [change.prefix for plan in run.plans for change in plan.changes] == [PREFIX]
+        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == ["installed"]
+
+
+def test_the_backlog_counts_prefixes_until_they_are_learned() -> None:
+    run = Running()
+    teach(run, [PREFIX, parse_prefix("10.0.0.0/8")])
+    assert run.loop.backlog() == 2
+    run.thread.start()
+    run.loop.ask(lambda engine: None)
+    assert run.loop.backlog() == 0
+    run.loop.stop()
+    run.thread.join(10)
+
+
+def test_what_a_question_raises_is_raised_where_it_was_asked() -> None:
+    with running() as run:
+        with pytest.raises(ValueError, match="nonsense"):
+            run.loop.ask(lambda engine: engine.explain("nonsense"))
+        assert run.loop.ask(lambda engine: 7) == 7
+
+
+def test_who_asks_a_busy_engine_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arm.daemon.loop.ANSWER_WITHIN", 0.05)
+    busy, go = threading.Event(), threading.Event()
+
+    def slow(engine: object) -> None:
+        busy.set()
+        go.wait(10)
+
+    def ask_slowly() -> None:
+        with pytest.raises(TimeoutError):
+            run.loop.ask(slow)
+
+    with running() as run:
+        asker = threading.Thread(target=ask_slowly)
+        asker.start()
+        assert busy.wait(10)
+        with pytest.raises(TimeoutError):
+            run.loop.ask(lambda engine: 1)
+        go.set()
+        asker.join(10)
+
+
+def test_it_publishes_once_a_second() -> None:
+    with running() as run:
+        assert run.published.acquire(timeout=10)
+        assert run.published.acquire(timeout=10)
+
+
+def test_a_failure_elsewhere_ends_it() -> None:
+    with running() as run:
+        failure = RuntimeError("socket gone")
+        run.loop.fail(failure)
+        run.thread.join(10)
+        assert not run.thread.is_alive()
+        assert run.loop.failure is failure
+
+
+def test_a_bug_in_the_engine_ends_it_with_the_bug() -> None:
+    with running() as run:
+        run.loop.emit("no event")  # type: ignore[arg-type]
+        run.thread.join(10)
+        assert isinstance(run.error, AssertionError)
