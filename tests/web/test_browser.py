@@ -98,7 +98,7 @@ def page(browser: object) -> Iterator[object]:
 
 def test_the_overview_shows_health_families_sessions_and_moving_charts(page, running: Running) -> None:
     page.goto(running.url())
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
     assert "3 of 3 sessions up" in page.locator("#health").inner_text()
     card = page.locator("section.family").filter(has_text="IPv4").first
     card.get_by_text("90.0%", exact=True).wait_for()
@@ -118,7 +118,7 @@ def test_the_overview_shows_health_families_sessions_and_moving_charts(page, run
 @pytest.mark.parametrize("view", ["", "#/prefixes", "#/prefixes?family=ipv6", "#/changes", "#/help", "#/why/10.1.2.3"])
 def test_every_view_opens_by_its_address_without_a_complaint(page, running: Running, view: str) -> None:
     page.goto(running.url(view))
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
     page.locator("main .card").first.wait_for()
     assert page.title().endswith("Active Route Manager")
     assert page.complaints == []
@@ -166,26 +166,26 @@ def test_changes_are_listed_and_come_in(page, running: Running) -> None:
 
 def test_a_lost_session_turns_the_page_red_with_its_reason(page, running: Running) -> None:
     page.goto(running.url())
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
     running.change = {"sessions": (session(state="active", reason="hold timer expired"),)}
-    page.get_by_text("Needs attention").wait_for()
+    page.locator("#health").get_by_text("Needs attention").wait_for()
     health = page.locator("#health")
     assert "error" in (health.get_attribute("class") or "")
     assert "hold timer expired" in health.inner_text()
     running.change = {}
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
 
 
 def test_a_lost_arm_is_told_and_found_again(page, running: Running) -> None:
     page.goto(running.url())
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
     latest: Status = running.board.status()
     assert latest.version
     page.route("**/arm/status/json", lambda route: route.abort())
-    page.get_by_text("ARM can not be reached").wait_for()
+    page.locator("#health").get_by_text("ARM can not be reached").wait_for()
     assert page.locator("#live-text").inner_text() == "no answer"
     page.unroute("**/arm/status/json")
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser, running: Running) -> None:
@@ -194,7 +194,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser, running: Running) -> None:
     page.set_default_timeout(WAIT_MS)
     for view in ("", "#/prefixes", "#/changes", "#/help", "#/why/10.1.2.3"):
         page.goto(running.url(view))
-        page.get_by_text("All is well").wait_for()
+        page.locator("#health").get_by_text("All is well").wait_for()
         page.locator("main .card").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
     context.close()
@@ -202,6 +202,6 @@ def test_a_phone_needs_no_sideways_scrolling(browser, running: Running) -> None:
 
 def test_the_keyboard_reaches_the_content_first(page, running: Running) -> None:
     page.goto(running.url())
-    page.get_by_text("All is well").wait_for()
+    page.locator("#health").get_by_text("All is well").wait_for()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
