@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,9 @@ def test_the_benchmarks_are_listed_with_a_sentence_each_and_others_refused() -> 
     assert all(len(row) == 2 for row in rows), "the first line of a docstring says what is measured"
     for name in ("no_such", "__main__", "../bench", "_helper"):
         assert bench(name).returncode == 64
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """The folders of the tests are no packages, so pytest tells their files apart by name."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
