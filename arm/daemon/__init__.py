@@ -31,6 +31,7 @@ from arm.observe.notify import Notifier, watchdog_seconds
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.target.bird import BirdTarget
+from arm.target.kernel import KernelTarget, settings_of
 from arm.target.passive import PassiveTarget
 from arm.web.app import create_app
 from arm.web.server import Server
@@ -94,6 +95,8 @@ def make_target(config: Config, speaker: Speaker) -> Target:
         case "bird":
             names = [peer.name for peer in peers(config) if peer.role is Role.PUSH]
             return BirdTarget(speaker, names)
+        case "kernel":
+            return KernelTarget(settings_of(config.target))
         case "passive":
             return PassiveTarget()
         case kind:

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
 
 from arm.core.engine import Engine
-from arm.model import Event, Plan, RoutesLearned, Traffic, TrafficBatch
+from arm.model import Event, FeedComplete, Plan, RoutesLearned, Traffic, TrafficBatch
 from arm.observe.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -147,9 +147,13 @@ class EngineLoop:
         if isinstance(item, _Question):
             self._answer(item)
             return
-        self._do(self._engine.handle(item, self._clock()))
+        plan = self._engine.handle(item, self._clock())
         if isinstance(item, RoutesLearned):
             self._handled += sum(len(prefixes) for _, prefixes in item.updates)
+        elif isinstance(item, FeedComplete):
+            size = len(self._engine.families[item.family].rib)
+            log.info("table complete session=%s family=%s prefixes=%d", item.feed.name, item.family.label, size)
+        self._do(plan)
 
     def _answer(self, question: _Question) -> None:
         if question.given_up:
