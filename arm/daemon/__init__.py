@@ -30,9 +30,6 @@ from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
 from arm.sflow.listener import Listener
 from arm.target.base import Target
-from arm.target.bird import BirdTarget
-from arm.target.kernel import KernelTarget, settings_of
-from arm.target.passive import PassiveTarget
 from arm.web.app import create_app
 from arm.web.server import Server
 
@@ -90,14 +87,20 @@ def peers(config: Config) -> list[Peer]:
 
 
 def make_target(config: Config, speaker: Speaker) -> Target:
-    """The target that the configuration names."""
+    """The target that the configuration names. Only its own modules are loaded: a start should not take a second."""
     match config.target.kind:
         case "bird":
+            from arm.target.bird import BirdTarget
+
             names = [peer.name for peer in peers(config) if peer.role is Role.PUSH]
             return BirdTarget(speaker, names)
         case "kernel":
+            from arm.target.kernel import KernelTarget, settings_of
+
             return KernelTarget(settings_of(config.target))
         case "passive":
+            from arm.target.passive import PassiveTarget
+
             return PassiveTarget()
         case kind:
             raise ValueError(f"no target of kind {kind!r}")
