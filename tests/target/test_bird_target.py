@@ -1,0 +1,247 @@
+"""The BIRD target on a fake speaker: order, epochs, failures, what is said and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from arm.bgp.messages import Interner, end_of_rib_family, parse_update, path_attributes
+from arm.bgp.wire import HEADER_SIZE, read_header
+from arm.model import (
+    Applied,
+    Attributes,
+    Change,
+    Entry,
+    Event,
+    Family,
+    Feed,
+    Kind,
+    Plan,
+    TargetDown,
+    TargetUp,
+    parse_address,
+    parse_prefix,
+)
+from arm.target.bird import PENDING_LIMIT, BirdTarget
+
+FEED = Feed("reflector", "127.0.0.1", 1, 65136, "10.0.0.1")
+V4, V6 = frozenset({Family.IPV4}), frozenset({Family.IPV6})
+BOTH = V4 | V6
+
+
+def attributes(next_hop: str, *path: int) -> Attributes:
+    packed = parse_address(next_hop)
+    raw = path_attributes(as_path=path, next_hop=packed if len(packed) == 4 else None, local_pref=100)
+    return Attributes(FEED, packed, raw)
+
+
+A4, B4, A6 = attributes("10.0.0.1", 64500), attributes("10.0.0.2", 64501), attributes("2001:db8::1", 64500)
+
+
+def put(prefix: str, what: Attributes | None) -> Change:
+    return Change(parse_prefix(prefix), None if what is None else Entry(Kind.ROUTE, what), "test")
+
+
+class FakeSpeaker:
+    """Takes everything, and writes it out when the test says so."""
+
+    def __init__(self) -> None:
+        self.watchers: dict[str, Callable[[Event], None]] = {}
+        self.queue: list[tuple[str, Iterator[bytes], Callable[[bool], None]]] = []
+        self.wire: dict[str, list[object]] = {}
+        self.resets: list[str] = []
+        self.shuts: list[tuple[str, bool]] = []
+
+    def watch(self, name: str, watcher: Callable[[Event], None]) -> None:
+        self.watchers[name] = watcher
+
+    def send(self, name: str, messages: Iterator[bytes], done: Callable[[bool], None]) -> None:
+        self.queue.append((name, messages, done))
+
+    def reset(self, name: str, text: str) -> None:
+        self.resets.append(name)
+
+    def shut(self, name: str, words: str, *, keep: bool) -> None:
+        self.shuts.append((name, keep))
+
+    def write(self) -> None:
+        """Write all that waits: (prefix, next hop or None), and families for their End-of-RIB."""
+        waiting, self.queue = self.queue, []
+        for name, messages, done in waiting:
+            for data in messages:
+                while data:
+                    size, _ = read_header(data, 0)
+                    body, data = data[HEADER_SIZE:size], data[size:]
+                    out = self.wire.setdefault(name, [])
+                    if (family := end_of_rib_family(body)) is not None:
+                        out.append(family)
+                    for found, prefixes in parse_update(body, Interner(FEED)):
+                        out += [(prefix, found and found.next_hop) for prefix in prefixes]
+            done(True)
+
+    def lose(self) -> None:
+        waiting, self.queue = self.queue, []
+        for _, _, done in waiting:
+            done(False)
+
+
+def started(*names: str) -> tuple[FakeSpeaker, BirdTarget, list[Event]]:
+    speaker = FakeSpeaker()
+    target = BirdTarget(speaker, names or ("target",), clock=lambda: 0.0)
+    events: list[Event] = []
+    target.start(events.append)
+    return speaker, target, events
+
+
+def epoch_of(event: Event) -> int:
+    assert isinstance(event, TargetUp)
+    return event.epoch
+
+
+def test_a_plan_is_written_in_its_order_and_then_applied() -> None:
+    speaker, target, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    changes = (
+        put("10.1.0.0/16", A4),
+        put("10.1.1.0/24", B4),
+        put("2001:db8::/32", A6),
+        put("10.2.0.0/16", B4),
+        put("10.1.1.0/24", None),
+        put("10.1.0.0/16", A4),
+    )
+    target.apply(Plan(7, changes, BOTH, epoch_of(events[-1])))
+    assert target.status().pending == 6
+    assert len(events) == 1, "nothing is applied before it is written"
+    speaker.write()
+    assert speaker.wire["target"] == [
+        *((c.prefix, None if c.entry is None else c.entry.next_hop) for c in changes),
+        Family.IPV4,
+        Family.IPV6,
+    ]
+    applied = events[-1]
+    assert isinstance(applied, Applied)
+    assert (applied.plan, applied.done, applied.failed) == (7, 6, ())
+    status = target.status()
+    assert (status.up, status.pending, status.applied, status.failed) == (True, 0, 6, 0)
+    assert status.counters["routes_told"] == 3
+
+
+def test_a_plan_for_a_session_that_is_gone_is_not_sent_over_the_next() -> None:
+    speaker, target, events = started()
+    up = speaker.watchers["target"]
+    up(TargetUp(families=BOTH))
+    old = epoch_of(events[-1])
+    up(TargetDown("gone"))
+    target.apply(Plan(1, (put("10.1.0.0/16", A4),), epoch=old))
+    up(TargetUp(families=BOTH))
+    target.apply(Plan(2, (put("10.2.0.0/16", A4),), epoch=old))
+    assert speaker.queue == []
+    target.apply(Plan(3, (put("10.3.0.0/16", A4),), epoch=epoch_of(events[-1])))
+    speaker.write()
+    assert speaker.wire["target"] == [(parse_prefix("10.3.0.0/16"), A4.next_hop)]
+    assert target.status().counters["plans_dropped"] == 2
+
+
+def test_what_was_not_written_is_not_applied() -> None:
+    speaker, target, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    target.apply(Plan(1, (put("10.1.0.0/16", A4),), epoch=epoch_of(events[-1])))
+    speaker.watchers["target"](TargetDown("gone"))
+    speaker.lose()
+    assert not any(isinstance(event, Applied) for event in events)
+    status = target.status()
+    assert (status.up, status.pending, status.applied, status.reason) == (False, 0, 0, "target: gone")
+
+
+def test_a_route_refresh_makes_the_engine_tell_all_again() -> None:
+    speaker, _, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    assert epoch_of(events[1]) != epoch_of(events[0])
+
+
+def test_what_can_not_be_sent_fails_with_what_depends_on_it_and_nothing_else() -> None:
+    speaker, target, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    changes = (
+        put("10.1.1.0/24", A4),
+        put("10.2.1.0/24", A6),  # an IPv6 next hop
+        put("10.2.0.0/16", A4),
+        put("10.2.1.128/25", A4),
+        put("10.3.0.0/16", B4),
+    )
+    target.apply(Plan(1, changes, epoch=epoch_of(events[-1])))
+    speaker.write()
+    applied = events[-1]
+    assert isinstance(applied, Applied)
+    assert [change for change, _ in applied.failed] == list(changes[1:4])
+    assert applied.done == 2
+    assert "IPv4" in applied.failed[0][1]
+    assert [prefix for prefix, _ in speaker.wire["target"]] == [changes[0].prefix, changes[4].prefix]
+
+
+def test_each_family_goes_over_the_first_session_that_has_it() -> None:
+    speaker, target, events = started("target", "target6")
+    speaker.watchers["target"](TargetUp(families=V4))
+    assert isinstance(events[-1], TargetUp)
+    assert events[-1].families == V4
+    target.apply(Plan(1, (put("2001:db8::/32", A6),), epoch=epoch_of(events[-1])))
+    applied = events[-1]
+    assert isinstance(applied, Applied)
+    assert "IPv6" in applied.failed[0][1]
+    speaker.watchers["target6"](TargetUp(families=V6))
+    assert isinstance(events[-1], TargetUp)
+    assert events[-1].families == BOTH
+    plan = Plan(2, (put("10.1.0.0/16", A4), put("2001:db8::/32", A6)), BOTH, epoch_of(events[-1]))
+    target.apply(plan)
+    speaker.write()
+    assert speaker.wire == {
+        "target": [(parse_prefix("10.1.0.0/16"), A4.next_hop), Family.IPV4],
+        "target6": [(parse_prefix("2001:db8::/32"), A6.next_hop), Family.IPV6],
+    }
+    assert sum(isinstance(event, Applied) and event.plan == 2 for event in events) == 1
+    speaker.watchers["target"](TargetDown("gone"))
+    assert isinstance(events[-1], TargetUp)
+    assert events[-1].families == V6
+    speaker.watchers["target6"](TargetDown("gone too"))
+    assert isinstance(events[-1], TargetDown)
+
+
+def test_a_peer_that_lets_everything_pile_up_is_reset() -> None:
+    speaker, target, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    change = put("10.1.0.0/16", A4)
+    many = (change,) * (PENDING_LIMIT // 2)
+    for number in range(2):
+        target.apply(Plan(number, many, epoch=epoch_of(events[0])))
+    assert speaker.resets == []
+    target.apply(Plan(9, (change,), epoch=epoch_of(events[0])))
+    assert speaker.resets == ["target"]
+
+
+def test_flushing_takes_routes_out_before_their_exceptions() -> None:
+    speaker, target, events = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    changes = (put("10.1.1.0/24", B4), put("10.1.0.0/16", A4), put("10.1.1.128/25", A4), put("10.9.0.0/16", A4))
+    gone = put("10.9.0.0/16", None)
+    target.apply(Plan(1, (*changes, gone), epoch=epoch_of(events[-1])))
+    speaker.write()
+    speaker.wire.clear()
+    send = speaker.send
+
+    def at_once(name: str, messages: Iterator[bytes], done: Callable[[bool], None]) -> None:
+        send(name, messages, done)
+        speaker.write()
+
+    speaker.send = at_once  # type: ignore[method-assign]
+    target.stop(flush=True)
+    expected = [parse_prefix(text) for text in ("10.1.0.0/16", "10.1.1.0/24", "10.1.1.128/25")]
+    assert speaker.wire["target"] == [(prefix, None) for prefix in expected]
+    assert speaker.shuts == [("target", False)]
+
+
+def test_stopping_without_a_flush_leaves_the_routes() -> None:
+    speaker, target, _ = started()
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    target.stop(flush=False)
+    assert speaker.queue == []
+    assert speaker.shuts == [("target", True)]
