@@ -1,8 +1,8 @@
 """What the engine expects of a target: the place where chosen routes go.
 
-A target applies plans strictly in order, change by change, and says what really happened. When a change fails, it leaves
-out the later changes of the same plan whose prefix contains, or is contained in, the failed one (they may only be right
-after it), reports all of them as failed, and goes on with the rest.
+A target applies plans strictly in order, change by change, and says what really happened. When a change fails, it
+leaves out the later changes of the same plan whose prefix contains, or is contained in, the failed one (they may only
+be right after it), reports all of them as failed, and goes on with the rest.
 """
 
 from __future__ import annotations
