@@ -87,8 +87,8 @@ class Feed:
         speaker = Speaker(
             listeners=self._listen(), peers=[self.peer], emit=self._on_event, retry=_RETRY, clock=self._clock
         )
+        self._speaker = speaker  # before its thread has anything to tell
         speaker.start()
-        self._speaker = speaker
 
     def stop(self, *, hard: bool = False) -> None:
         """End the session; `hard` as if the process had been killed."""

@@ -22,6 +22,9 @@ from arm.simulate.shape import synthetic_table
 from arm.simulate.tablefile import read_table
 
 _POLL = 0.1
+_PATIENCE = {"agent": 0.5, "bird": 1.0}
+"""Seconds to end before `down` forces it: uacctd notices only with the next packet, BIRD takes its table apart, and
+neither has anything to lose."""
 Say = Callable[[str], None]
 
 
@@ -161,8 +164,7 @@ def down(layout: Layout, say: Say) -> None:
     names = processes.noted(layout)
     order = [name for name in reversed(tuple(PARTS)) if name in names]
     for name in order + [name for name in names if name not in order]:
-        # uacctd notices the request only with the next packet, and it has nothing to lose
-        if processes.stop(layout, name, timeout=0.5 if name == "agent" else 10.0):
+        if processes.stop(layout, name, timeout=_PATIENCE.get(name, 10.0)):
             say(f"{name}: ended")
     there = network.existing()
     for namespace in layout.namespaces:
