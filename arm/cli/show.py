@@ -82,7 +82,7 @@ def _families(document: Json) -> list[str]:
                 t.percent(family["coverage_60s"]),
                 t.bits(family["bytes_per_second"]),
                 t.bits(family["default_path_bytes_per_second"]),
-                f"+{t.per_second(changes.get('installs'))} -{t.per_second(changes.get('removals'))}",
+                _changes(changes.get("installs"), changes.get("removals")),
                 t.plain(family["default_next_hop"]),
             )
         )
@@ -90,6 +90,12 @@ def _families(document: Json) -> list[str]:
         "", "table", "active", "slots", "coverage 10 s", "60 s", "traffic", "by default", "changes", "default next hop",
     )  # fmt: skip
     return t.table(head, rows, right=" rrrrrrrr ")
+
+
+def _changes(installs: float | None, removals: float | None) -> str:
+    if installs is None or removals is None:
+        return t.UNKNOWN
+    return f"+{t.per_second(installs)} -{t.per_second(removals)}"
 
 
 def _sessions(document: Json) -> list[str]:
@@ -104,7 +110,7 @@ def _sessions(document: Json) -> list[str]:
             _since(document, session["since_ms"]),
             t.count(session["updates_in"]),
             t.count(session["updates_out"]),
-            "" if session["state"] == "established" else t.plain(session["reason"]),
+            t.plain(session["reason"]) if session["reason"] and session["state"] != "established" else "",
         )
         for session in document["sessions"]
     ]
