@@ -6,7 +6,8 @@ default route. When the kernel loses the paths (a link goes down), the backup ta
 moment: the routes act as covers (they follow the default, which is never wrong) before ARM even hears of it.
 
 The kernel removes a group, and all routes that use it, when its last member goes. A member without traffic is possible
-in a resilient group only: there the shares are counted in whole buckets, and one of 255 to 1 rounds to none.
+in a resilient group only: there the shares are counted in whole buckets, and one of 255 to 1 rounds to none. Where the
+default leaves by the same link, the backup is a dead end.
 
 Invariants:
 - The group of a next hop that cannot be reached holds the default route's paths, or a blackhole where there is no
@@ -16,14 +17,18 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from arm.model import Family, format_next_hop, split_next_hops
+from arm.model import Family, format_next_hop, parse_address, split_next_hops
 from arm.target.kernel import identifiers
 from arm.target.kernel.messages import Path
 from arm.target.kernel.objects import FAMILY_OF_SIZE, NO_SHARE, SHARE, Objects
 from arm.target.kernel.topology import Topology
+
+DEAD_END = parse_address("100::")
+"""A gateway that no host has (the discard prefix, RFC 6666), for both families: a router may well answer ARP for an
+address that it merely has a route to, but no one answers neighbour discovery so."""
 
 
 class UnreachableError(Exception):
@@ -214,5 +219,16 @@ class NextHops:
         wanted: list[tuple[Path | None, int]] = [(path, SHARE) for path in paths]
         if self._objects.resilient and self._backup:
             taken = {path.interface for path in paths}
-            wanted += [(path, NO_SHARE) for path in default if path.interface not in taken][:1]
+            spare = [path for path in default if path.interface not in taken] or self._dead_end(family, taken)
+            wanted += [(path, NO_SHARE) for path in spare[:1]]
         return wanted
+
+    def _dead_end(self, family: Family, taken: Collection[int]) -> list[Path]:
+        """A backup for next hops on the default's own link: a gateway that nobody has, on another link.
+
+        When that link goes, the default goes with it. A group without a member would take its routes along, and an
+        exception's addresses would follow the route above it. A group cannot hold a blackhole beside a path, but a
+        packet to a gateway that does not answer is dropped as well, until ARM has put the blackhole there.
+        """
+        interface = self._topology.spare_interface(family, taken)
+        return [Path(DEAD_END, interface)] if interface is not None else []

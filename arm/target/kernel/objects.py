@@ -80,12 +80,15 @@ class Objects:
     def write_group(self, number: int, wanted: Members, family: Family) -> nl.Refusal | None:
         """Make a group hold what it shall, with the objects of its paths made before; what the kernel refused.
 
-        Sends nothing if the group holds that already. `family` is that of the routes that use the group.
+        Sends nothing if the group holds that already. A backup that is refused is left out. `family` is that of the
+        routes that use the group.
         """
         members = []
         for path, weight in wanted:
             member = self._blackhole(family) if path is None else self._path(path, family)
             if isinstance(member, nl.Refusal):
+                if weight == NO_SHARE:
+                    continue  # better without a backup than not at all
                 return member
             members.append((member, weight))
         present = self.entries.get(number)

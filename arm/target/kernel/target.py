@@ -67,6 +67,7 @@ class KernelTarget:
         self._woken.setblocking(False)
         self._stopping = threading.Event()
         self._flush = False
+        self._epoch = 0
         self._status = TargetStatus("kernel", False, "not started", 0, 0, 0, 0.0)
         self._thread = threading.Thread(target=self._main, name="target-kernel", daemon=True)
         self._reader = threading.Thread(target=self._read_capacity, name="target-capacity", daemon=True)
@@ -125,8 +126,9 @@ class KernelTarget:
         session = KernelSession(self._settings, self._emit, wrap=self._wrap)
         try:
             up = session.open(time.monotonic())
+            self._epoch += 1
             self._status = replace(self._status, up=True, reason="")
-            self._emit(up)
+            self._emit(replace(up, epoch=self._epoch))
             self._work(session)
             if self._flush:
                 session.flush()
@@ -158,6 +160,9 @@ class KernelTarget:
 
     def _apply(self, session: KernelSession) -> None:
         plan = self._plans[0]
+        if plan.epoch not in (0, self._epoch):
+            self._plans.popleft()  # it starts from what was there before the kernel was read anew
+            return
         applied = session.apply(plan)
         self._plans.popleft()
         status = self._status

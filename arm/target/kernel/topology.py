@@ -14,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from arm.model import Family, Prefix, format_address, mask
@@ -154,6 +154,19 @@ class Topology:
                 if alive:
                     return alive
         return ()
+
+    def spare_interface(self, family: Family, taken: Collection[int]) -> int | None:
+        """An interface, other than those taken, that is alive and on which the tables have hosts; None without one."""
+        found = {
+            path.interface
+            for table in self._tables()
+            for prefix, routes in self._routes.get(table, {}).items()
+            if len(prefix[0]) * 8 == family.bits
+            for route in routes
+            for path in route.paths
+            if not path.gateway and path.interface not in taken and not self.fault(path)
+        }
+        return min(found, default=None)
 
     def is_silent(self, path: Path) -> bool:
         """Whether the gateway of a path did not answer when the kernel last asked it."""

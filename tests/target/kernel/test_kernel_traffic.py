@@ -162,6 +162,24 @@ def test_cables_are_cut_and_mended_without_a_packet_misdirected(switch, session,
     assert session.applier.written == 4
 
 
+def test_the_defaults_own_cable_is_cut_and_no_exception_follows_the_route_above_it(switch, session, events):
+    """Q now leads to peer 0, as the default does; P around it to peer 1."""
+    session.apply(
+        plan(put(Q[0], "10.0.0.2"), put(P[0], "10.0.1.2"), put(Q[1], "fd00:0::2"), put(P[1], "fd00:1::2"))
+    )  # fmt: skip
+    with Traffic(switch) as traffic:
+        for kind, up in ((NextHopDown, False), (NextHopUp, True)) * 3:
+            heard = len(events.of(kind)) + 2
+            switch.carrier(0, up=up)
+            while len(events.of(kind)) < heard:
+                traffic.moves(5)  # ARM is slow: the kernel is on its own meanwhile
+                session.listen()
+            traffic.moves()
+    assert traffic.arrived["Q", 1] == 0, traffic.arrived
+    assert traffic.arrived["Q", 0] > 0
+    assert traffic.arrived["P", 1] > 0
+
+
 def test_next_hops_move_without_a_packet_lost_or_misdirected(switch, open_session, session):
     for family, hop, gateway in (("-4", "192.0.2.1/32", "10.0.{}.2"), ("-6", "2001:db8:ffff::1/128", "fd00:{}::2")):
         switch.ip(family, f"route add {hop} via {gateway.format(2)} dev d2 proto static")

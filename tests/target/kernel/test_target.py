@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fake_kernel import RefusingChannel
@@ -156,7 +157,12 @@ def test_a_lost_answer_takes_the_target_down_and_up_again_with_what_is_really_th
     refuser.verdict = lambda prefix, install: 0
     wait_for(lambda: len(events.of(TargetUp)) == 2)
     assert events.of(TargetUp)[1].found.keys() == {parse_prefix(Q4)}
-    assert do(target, events, plan(put("203.0.113.0/24", "10.0.1.2"))).failed == []
+    assert [event.epoch for event in events.of(TargetUp)] == [1, 2]
+    late, made_anew = plan(put("192.0.2.0/24", "10.0.1.2")), plan(put("203.0.113.0/24", "10.0.1.2"))
+    target.apply(replace(late, epoch=1))
+    assert do(target, events, replace(made_anew, epoch=2)).failed == []
+    assert events.applied(late.number) is None
+    assert switch.own().keys() == {Q4, "203.0.113.0/24"}
 
 
 def test_what_the_hardware_says_of_its_tables_reaches_the_engine(switch, events):
