@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import enum
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -169,7 +168,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    return int(importlib.import_module("arm.simulate.demo").main(arguments.rest))
+    from arm.simulate import demo
+
+    return demo.main(arguments.rest)
 
 
 _OWN_ARGUMENTS = (_demo,)
@@ -177,7 +178,9 @@ _OWN_ARGUMENTS = (_demo,)
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    return int(importlib.import_module("arm.cli.show").main(arguments))
+    from arm.cli import show
+
+    return show.main(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
