@@ -170,7 +170,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from arm.simulate import demo
 
-    return demo.main(arguments.rest)
+    try:
+        return demo.main(arguments.rest)
+    except SystemExit as end:
+        # its own argparse ends with 2 for wrong arguments
+        return Exit.USAGE if end.code == 2 else int(end.code or 0)
 
 
 _OWN_ARGUMENTS = (_demo,)

@@ -74,7 +74,8 @@ def test_run_refuses_a_bad_configuration_in_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("walk",), ("check", "--what"), ("show",), ("show", "why"), ("show", "top", "-n", "0")]
+    "arguments",
+    [(), ("walk",), ("check", "--what"), ("show",), ("show", "why"), ("show", "top", "-n", "0"), ("demo", "--what")],
 )
 def test_wrong_arguments_end_with_ex_usage(arguments: tuple[str, ...]) -> None:
     done = _arm(*arguments)
