@@ -82,6 +82,11 @@ def parser() -> Parser:
     )
     demo.set_defaults(handle=_demo)
 
+    simulate = commands.add_parser(
+        "simulate", help="compare ways of choosing routes on made-up or recorded traffic", add_help=False
+    )
+    simulate.set_defaults(handle=_simulate)
+
     _add_show(commands)
     return top
 
@@ -177,7 +182,16 @@ def _demo(arguments: argparse.Namespace) -> int:
         return Exit.USAGE if end.code == 2 else int(end.code or 0)
 
 
-_OWN_ARGUMENTS = (_demo,)
+def _simulate(arguments: argparse.Namespace) -> int:
+    from arm.simulate import cli
+
+    try:
+        return cli.main(arguments.rest)
+    except SystemExit as end:
+        return Exit.USAGE if end.code == 2 else int(end.code or 0)
+
+
+_OWN_ARGUMENTS = (_demo, _simulate)
 """Commands that read what follows them themselves, so that `arm run` need not load what the simulation is made of."""
 
 
