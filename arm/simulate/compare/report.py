@@ -75,7 +75,7 @@ def _row(key: tuple[str, int, int, str], group: Sequence[Result]) -> Row:
 def text(found: Sequence[Row]) -> str:
     """A table in Markdown, which reads well as it is."""
     lines = [
-        "| profile | next hops | slots | policy | coverage | worst | changes/s | p99 | wrong bytes | covers | CPU ms/s |",
+        "| profile | next hops | slots | policy | coverage | worst | changes/s | p99 | misled | covers | CPU ms/s |",
         "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in found:
