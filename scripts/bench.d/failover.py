@@ -85,11 +85,11 @@ def run(count: int, *, backup: bool, quiet: bool) -> dict[str, float]:
                 time.sleep(0.001)
             figures["kernel"] = float(lookup(switch, "20.0.0.1") == "d0")
             figures["down"] = until(session, events, NextHopDown, 2)
-            figures["messages"] = session.objects.messages - messages
-            figures["written"] = session.applier.written - written
             figures["wrong"] = float(lookup(switch, "20.0.0.1") != "d0" or lookup(switch, "20.0.1.1") != "d2")
             ip(peers, "link set e1 up")
             figures["up"] = until(session, events, NextHopUp, 2)
+            figures["messages"] = session.objects.messages - messages
+            figures["written"] = session.applier.written - written
         finally:
             session.close()
     return figures
