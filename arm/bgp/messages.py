@@ -138,8 +138,7 @@ def parse_update(body: bytes, interner: Interner) -> list[Update]:
     raw = body[start:end]
     if withdrawn_end == 2 and start < end:
         if end < size:
-            known = interner.plain.get(raw)
-            if known is not None and interner.fast4:
+            if interner.fast4 and (known := interner.plain.get(raw) or interner.quick(raw, None)) is not None:
                 return [(known, read_nlri4(body, end, size))]
         elif raw[1:2] == b"\x0e" and interner.fast6 and (quick := _reach6(raw, interner)) is not None:
             return quick
@@ -190,7 +189,7 @@ def _without_routes(rest: bytes, broken: Rejected | None, interner: Interner) ->
 
 
 def _reach6(raw: bytes, interner: Interner) -> list[Update] | None:
-    """The common IPv6 UPDATE: MP_REACH_NLRI first (RFC 7606 section 5.1), then attributes that are known; else None."""
+    """The common IPv6 UPDATE: MP_REACH_NLRI first (RFC 7606 section 5.1), then sound attributes; else None."""
     if len(raw) < 6:
         return None
     if raw[0] & 0x10:
@@ -203,7 +202,8 @@ def _reach6(raw: bytes, interner: Interner) -> list[Update] | None:
     nlri = next_hop + raw[start + 3] + 1 if start + 3 < end else end
     if nlri >= end:
         return None
-    known = interner.multiprotocol.get((raw[next_hop : nlri - 1], raw[end:]))
+    hop, rest = raw[next_hop : nlri - 1], raw[end:]
+    known = interner.multiprotocol.get((hop, rest)) or interner.quick(rest, hop)
     if known is None or len(known.next_hop) < 16:
         return None
     return [(known, read_nlri6(raw, nlri, end))]
