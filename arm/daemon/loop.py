@@ -16,7 +16,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
 
 from arm.core.engine import Engine
-from arm.model import Event, FeedComplete, Plan, RoutesLearned, Traffic, TrafficBatch
+from arm.model import Applied, Event, FeedComplete, Plan, RoutesLearned, TargetDown, Traffic, TrafficBatch
+from arm.observe.distribution import REACTION_BOUNDS, TICK_BOUNDS, Histogram
 from arm.observe.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,15 @@ class _Question:
         self.given_up = False
 
 
+class _Action:
+    """Something to be done on the engine's thread, for which nobody waits."""
+
+    __slots__ = ("act",)
+
+    def __init__(self, act: Callable[[], Plan | None]) -> None:
+        self.act = act
+
+
 class EngineLoop:
     """Runs an engine on the calling thread. Only `emit`, `ask`, `backlog` and `stop` may be called by others."""
 
@@ -67,10 +77,15 @@ class EngineLoop:
         self._apply = apply
         self._publish = publish
         self._clock = clock
-        self._queue: SimpleQueue[Event | _Question | None] = SimpleQueue()
+        self._queue: SimpleQueue[Event | _Question | _Action | None] = SimpleQueue()
         self._queued = 0
         self._handled = 0
         self._stopping = False
+        self.ticks = Histogram(TICK_BOUNDS)
+        """Seconds that ticks took."""
+        self.reactions = Histogram(REACTION_BOUNDS)
+        """Seconds from the oldest sample that a plan may go back to until the target has applied it."""
+        self._sampled: dict[int, float] = {}
         self.failure: BaseException | None = None
         """What made another thread give up; the loop ends on it."""
 
@@ -96,6 +111,10 @@ class EngineLoop:
         if asked.error is not None:
             raise asked.error
         return asked.answer  # type: ignore[return-value]
+
+    def soon(self, act: Callable[[], Plan | None]) -> None:
+        """Have something done on the engine's thread, and the plan that it gives; safe in a signal handler."""
+        self._queue.put(_Action(act))
 
     def stop(self) -> None:
         """End the loop; safe in a signal handler."""
@@ -128,24 +147,32 @@ class EngineLoop:
             if now >= next_take:
                 batch = self._samples.take()
                 if batch.samples:
-                    self._do(self._engine.handle(Traffic(batch, now - taken), now))
+                    plan = self._engine.handle(Traffic(batch, now - taken), now)
+                    if plan is not None:
+                        self._sampled[plan.number] = taken
+                    self._do(plan)
                 taken = now
                 next_take = now + TAKE_EVERY
             if now >= next_tick:
                 self._do(self._engine.tick(now))
                 next_tick = max(next_tick + TICK_EVERY, now)
-                self._publish(clock() - now)
+                seconds = clock() - now
+                self.ticks.add(seconds)
+                self._publish(seconds)
                 if not settled and all(f.settled for f in self._engine.families.values()):
                     settled = True
                     # The table is there to stay: the collector need not walk it again and again.
                     gc.collect()
                     gc.freeze()
 
-    def _serve(self, item: Event | _Question | None) -> None:
+    def _serve(self, item: Event | _Question | _Action | None) -> None:
         if item is None:
             return
         if isinstance(item, _Question):
             self._answer(item)
+            return
+        if isinstance(item, _Action):
+            self._do(item.act())
             return
         plan = self._engine.handle(item, self._clock())
         if isinstance(item, RoutesLearned):
@@ -153,6 +180,13 @@ class EngineLoop:
         elif isinstance(item, FeedComplete):
             size = len(self._engine.families[item.family].rib)
             log.info("table complete session=%s family=%s prefixes=%d", item.feed.name, item.family.label, size)
+        elif isinstance(item, Applied):
+            sampled = self._sampled.pop(item.plan, None)
+            if sampled is not None and item.done:
+                self.reactions.add(self._clock() - sampled)
+        elif isinstance(item, TargetDown):
+            # What it had not applied yet is never told of.
+            self._sampled.clear()
         self._do(plan)
 
     def _answer(self, question: _Question) -> None:
