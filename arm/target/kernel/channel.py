@@ -78,6 +78,7 @@ class Channel:
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = FIRST_SEQUENCE
+        self.interrupted = False
         self.port: int = self._socket.getsockname()[0]
         """What notifications of this channel's changes carry as their sender."""
 
@@ -119,33 +120,35 @@ class Channel:
         """Repeats a dump that the kernel marks as inconsistent; the last attempt counts, for it is repaired later."""
         buffers: list[bytes] = []
         for _ in range(DUMP_ATTEMPTS):
-            buffers = []
-            if not self._dump_once(request, buffers):
+            buffers = list(self.stream(request))
+            if not self.interrupted:
                 break
         return buffers
 
-    def _dump_once(self, request: bytes, buffers: list[bytes]) -> bool:
-        """One dump; True if the table changed while it was read."""
+    def stream(self, request: bytes) -> Iterator[bytes]:
+        """The buffers of a dump as they come; nothing else may be asked meanwhile.
+
+        `interrupted` is true afterwards if the table changed while it was read. OSError if the kernel refuses.
+        """
         sequence = self.reserve(1)
         numbered = bytearray(request)
         struct.pack_into("=I", numbered, 8, sequence)
         self._socket.send(numbered)
-        interrupted = False
+        self.interrupted = False
         while True:
             data = self._socket.recv(READ_SIZE)
+            done = False
             for kind, flags, of, _, start, end in nl.frames(data):
                 if of != sequence:
-                    break
-                interrupted = interrupted or bool(flags & nl.NLM_F_DUMP_INTR)
-                if kind == nl.NLMSG_ERROR:
-                    what = nl.refusal(data, flags, start, end)
-                    if what is not None:
-                        raise OSError(what.number, str(what))
-                if kind == nl.NLMSG_DONE:
-                    buffers.append(data)
-                    return interrupted
+                    break  # of a dump that was given up
+                self.interrupted = self.interrupted or bool(flags & nl.NLM_F_DUMP_INTR)
+                done = done or kind == nl.NLMSG_DONE
+                if kind == nl.NLMSG_ERROR and (what := nl.refusal(data, flags, start, end)) is not None:
+                    raise OSError(what.number, str(what))
             else:
-                buffers.append(data)
+                yield data
+            if done:
+                return
 
 
 class OverrunError(Exception):

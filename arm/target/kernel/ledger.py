@@ -22,10 +22,14 @@ class Ledger:
         self.routes: dict[Prefix, int] = {}
         self.users: Counter[int] = Counter()
         """Number of a nexthop object -> routes that use it."""
+        self.touched: set[Prefix] | None = None
+        """While somebody wants to know: the prefixes that changed since."""
         self._lengths: dict[int, Counter[int]] = {4: Counter(), 16: Counter()}
 
     def put(self, prefix: Prefix, number: int) -> None:
         """A route was installed or replaced."""
+        if self.touched is not None:
+            self.touched.add(prefix)
         old = self.routes.get(prefix)
         if old is None:
             self._lengths[len(prefix[0])][prefix[1]] += 1
@@ -36,6 +40,8 @@ class Ledger:
 
     def drop(self, prefix: Prefix) -> bool:
         """A route is gone; False if it was not there."""
+        if self.touched is not None:
+            self.touched.add(prefix)
         number = self.routes.pop(prefix, None)
         if number is None:
             return False

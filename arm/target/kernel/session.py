@@ -18,6 +18,7 @@ from arm.model import FAMILIES, Applied, Event, Family, NextHopDown, NextHopUp, 
 from arm.target.kernel import messages
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.applier import Applier
+from arm.target.kernel.audit import Audit
 from arm.target.kernel.census import read_kernel, remove_routes
 from arm.target.kernel.channel import Channel, Monitor, OverrunError, Requests
 from arm.target.kernel.ledger import UNKNOWN, Ledger
@@ -66,6 +67,8 @@ class KernelSession:
         self._settings = settings
         self._emit = emit
         self._channel = Channel(settings.netns)
+        self._auditor = Channel(settings.netns)
+        self._audit: Audit | None = None
         self.monitor = Monitor(ignore=self._channel.port, netns=settings.netns)
         self._requests = requests = wrap(self._channel)
         table, metric, protocol = settings.table, settings.metric, settings.protocol
@@ -85,6 +88,7 @@ class KernelSession:
     def close(self) -> None:
         """Close the sockets; routes stay."""
         self.monitor.close()
+        self._auditor.close()
         self._channel.close()
 
     def open(self, now: float) -> TargetUp:
@@ -126,7 +130,7 @@ class KernelSession:
                 findings = self._watcher.take()
             except OverrunError:
                 log.warning("notifications lost, reading the kernel anew")
-                findings = self._audit()
+                findings = self._read_anew()
             self._follow(findings)
         finally:
             self._busy = False
@@ -143,9 +147,31 @@ class KernelSession:
             self.nexthops.forget()
         if now >= self._next_audit:
             self._next_audit = now + AUDIT_SECONDS
-            self._follow(self._audit())
+            settings = self._settings
+            self._audit = self._audit or Audit(
+                self._auditor, self.ledger, table=settings.table, metric=settings.metric, protocol=settings.protocol
+            )
         self.listen()
         self.repairs.restore(now)
+
+    @property
+    def auditing(self) -> bool:
+        """Whether a comparison with the kernel is under way, and `audit_step` has something to do."""
+        return self._audit is not None
+
+    def audit_step(self) -> None:
+        """Go on with the comparison by one buffer of routes, a few milliseconds."""
+        if self._audit is None:
+            return
+        routes = self._audit.step()
+        for route in routes or ():
+            self._watcher.own(route)
+        if routes is None:
+            findings = self._watcher.take()
+            findings.drift |= dict.fromkeys(self._audit.finish(), "removed by another program")
+            findings.objects = True
+            self._audit = None
+            self._follow(findings)
 
     def flush(self) -> None:
         """Take every route of ARM's out, with a number of requests that does not grow with the routes.
@@ -157,8 +183,8 @@ class KernelSession:
         self.ledger.clear()
         remove_routes(self._requests, read_kernel(self._requests, self._topology, table=self._settings.table))
 
-    def _audit(self) -> Findings:
-        """Compare what the kernel has with what ARM put there."""
+    def _read_anew(self) -> Findings:
+        """Read everything, and compare what the kernel has with what ARM put there."""
         missing = set(self.ledger.routes)
         for route in read_kernel(self._requests, self._topology, table=self._settings.table):
             if route.metric == self._settings.metric:

@@ -28,6 +28,7 @@ from arm.target.kernel.session import KernelSession, KernelSettings
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+PUBLISH_SECONDS = 0.2
 CAPACITY_SECONDS = 10.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 REMARKS = 10
@@ -138,11 +139,12 @@ class KernelTarget:
     def _work(self, session: KernelSession) -> None:
         capacities = [CapacityEstimate(family, ceiling=self._settings.slots.get(family, 0)) for family in FAMILIES]
         next_tick = time.monotonic() + TICK_SECONDS
+        next_publish = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(session.monitor, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ, data="plans")
             while True:
-                ready = selector.select(max(0.0, next_tick - time.monotonic()))
+                ready = selector.select(0.0 if session.auditing else max(0.0, next_tick - time.monotonic()))
                 for key, _ in ready:
                     if key.data == "plans":
                         self._woken.recv(4096)
@@ -155,8 +157,11 @@ class KernelTarget:
                 if now >= next_tick:
                     next_tick = now + TICK_SECONDS
                     session.tick(now)
+                session.audit_step()
                 self._tell_capacity(session, capacities, now)
-                self._publish(session)
+                if now >= next_publish:
+                    next_publish = now + PUBLISH_SECONDS
+                    self._publish(session)
 
     def _apply(self, session: KernelSession) -> None:
         plan = self._plans[0]

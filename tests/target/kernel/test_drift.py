@@ -4,10 +4,11 @@ import errno
 
 import pytest
 from fake_kernel import RefusingChannel
-from namespaces import plan, put, wait_for
+from namespaces import out, plan, put, wait_for
 
 from arm.model import Drift, format_prefix, parse_prefix
 from arm.target.kernel import netlink as nl
+from arm.target.kernel.channel import OverrunError
 from arm.target.kernel.messages import RouteMessage
 
 pytestmark = pytest.mark.root
@@ -118,18 +119,61 @@ def test_routes_with_our_mark_that_we_did_not_make_are_removed(switch, open_sess
     assert switch.own(protocol=4).keys() == {"192.0.2.0/24"}
 
 
-def test_lost_notifications_lead_to_a_look_at_the_whole_table(switch, open_session, events, monkeypatch):
+def forget_notifications(session):
+    for _ in session.monitor.read(1 << 20):
+        pass
+
+
+def spoil(switch):
+    switch.ip(f"route del {Q4} metric 32")
+    switch.ip(f"-6 route replace {Q6} via fd00:2::2 metric 32 proto 210")
+    switch.ip("route add 203.0.113.0/24 via 10.0.1.2 metric 32 proto 210")
+
+
+def test_an_audit_finds_what_no_notification_told(switch, open_session, events):
     session = open_session()
     session.apply(plan(put(Q4, "10.0.1.2"), put(Q6, "fd00:1::2")))
     own = switch.own()
-    monkeypatch.setattr("arm.target.kernel.session.READ_AT_ONCE", 1 << 20)
-    switch.ip(f"route del {Q4} metric 32")
-    switch.ip(f"-6 route replace {Q6} via fd00:2::2 metric 32 proto 210")
-    for _ in session.monitor.read(1 << 20):
-        pass  # the notifications of it are lost
+    spoil(switch)
+    forget_notifications(session)
     session.tick(1000.0)
+    while session.auditing:
+        session.audit_step()
     assert switch.own() == own
     assert len(events.of(Drift)) == 2
+
+
+def test_an_audit_leaves_out_what_a_plan_changes_meanwhile(switch, open_session, events):
+    session = open_session()
+    many = [put(f"198.{n >> 8}.{n & 255}.0/24", "10.0.1.2") for n in range(3000)]
+    session.apply(plan(*many))
+    session.tick(1000.0)
+    session.audit_step()
+    session.apply(plan(*(out(f"198.{n >> 8}.{n & 255}.0/24") for n in range(0, 3000, 3))))
+    session.apply(plan(*(put(f"198.{n >> 8}.{n & 255}.0/24", "10.0.2.2") for n in range(1, 3000, 3))))
+    while session.auditing:
+        session.audit_step()
+    assert events.of(Drift) == []
+    assert len(switch.own()) == 2000
+
+
+def test_lost_notifications_lead_to_a_look_at_the_whole_kernel(switch, open_session, events, monkeypatch):
+    session = open_session()
+    session.apply(plan(put(Q4, "10.0.1.2"), put(Q6, "fd00:1::2")))
+    own = switch.own()
+    spoil(switch)
+    switch.ip("route add 192.0.2.1/32 via 10.0.2.2 dev d2 proto static")
+    forget_notifications(session)
+
+    def overrun(most):
+        raise OverrunError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session.monitor, "read", overrun)
+        session.listen()
+    assert switch.own() == own
+    assert len(events.of(Drift)) == 2
+    assert session.apply(plan(put(Q4, "192.0.2.1"))).failed == []
 
 
 def hardware(session, prefix, flags):
