@@ -453,6 +453,9 @@ class SessionStatus:
     flaps: int
     families: tuple[str, ...] = ()
     malformed: int = 0
+    """UPDATEs of which something was treated as withdrawn or discarded (RFC 7606)."""
+    looped: int = 0
+    """UPDATEs with routes that ARM itself had announced: the peer reflects them back, which it should not."""
     hold_time: int = 0
 
 

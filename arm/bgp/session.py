@@ -383,5 +383,6 @@ class Session:
             flaps=self._flaps,
             families=tuple(family.label for family in sorted(agreement.families)) if agreement is not None else (),
             malformed=self._counters.malformed + (learner.interner.malformed if learner is not None else 0),
+            looped=self._counters.looped + (learner.interner.looped if learner is not None else 0),
             hold_time=agreement.hold_time if agreement is not None else 0,
         )
