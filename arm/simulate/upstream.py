@@ -6,6 +6,7 @@ and going of its session, is one line of JSON in a file:
 
     {"at": monotonic ns, "prefix": "192.0.2.0/24", "rank": [AS path length, ORIGIN] or null}
     {"at": monotonic ns, "session": "up" | "complete" | "down"}
+    {"at": monotonic ns, "session": "started"}, when a process begins: it tells the table, whatever came before
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ class Journal:
         self._lock = threading.Lock()
 
     def change(self, prefix: Prefix, rank: Rank | None) -> None:
+        """A prefix is told otherwise from now on."""
         self._write({"prefix": format_prefix(prefix), "rank": rank})
 
     def session(self, event: str) -> None:
+        """The session, or the process, has come to this."""
         log.info("session %s", event)
         self._write({"session": event})
 
@@ -126,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     journal = Journal(options.journal.open("a")) if options.journal else None
     feed = build(options, journal)
+    if journal is not None:
+        journal.session("started")
     control = ControlServer(options.control, feed.command)
     feed.start()
     control.start()

@@ -74,7 +74,7 @@ def up(layout: Layout, say: Say, *, without: Collection[str] = ()) -> None:
             name = f"upstream-{peer.letter}"
             if name in wanted:
                 wait_for(f"{name} to send its table (see {name}.log)", partial(_complete, layout, name), 300)
-        wait_for("BIRD to take the tables", lambda: _settled(layout, wanted), 120)
+        wait_for("BIRD to take the tables", lambda: settled(layout, wanted), 120)
     if "arm" in wanted:
         with _step(say, "ARM learns the table from BIRD"):
             wait_for("ARM to be ready (see arm.log)", lambda: ready(layout), 300)
@@ -123,7 +123,7 @@ def _complete(layout: Layout, name: str) -> bool:
     return _answers(layout, name) and bool(control.ask(layout.control(name), "status")["complete"])
 
 
-def _settled(layout: Layout, wanted: Collection[str]) -> bool:
+def settled(layout: Layout, wanted: Collection[str]) -> bool:
     """True if BIRD has the whole table of every upstream."""
     upstreams = sum(f"upstream-{peer.letter}" in wanted for peer in PEERS)
     counts = bird.tables(layout)

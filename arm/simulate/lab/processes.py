@@ -53,6 +53,7 @@ def start(layout: Layout, program: Program) -> int:
     current = running(layout, program.name)
     if current is not None:
         return current
+    stop(layout, program.name)  # what a crash of it left behind
     command = ["ip", "netns", "exec", program.namespace, *program.command]
     environment = {**os.environ, **(program.environment or {})}
     actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
