@@ -6,6 +6,7 @@ of a link that goes down); `reload` after every event that may have done so keep
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -63,7 +64,7 @@ class Objects:
         refused = self.write_group(number, [(None, SHARE)], Family.IPV4)
         if refused is None:
             self.drop(number)
-        else:
+        elif refused.number != errno.ENETDOWN:  # that is about the loopback interface, still down
             self.resilient = False
             log.warning("no resilient nexthop groups, next hops have no backup in the kernel reason=%r", str(refused))
 

@@ -147,10 +147,10 @@ class Topology:
         return Resolution((), reason or "no route leads to it", silent)
 
     def default_paths(self, family: Family) -> tuple[Path, ...]:
-        """The ways of the default route that the kernel has for a family; none if there is none."""
+        """The ways of the default route that the kernel has for a family, answering or not; none if there is none."""
         for route in self._matches(bytes(family.bits // 8), default=True):
             if route.kind == nl.RTN_UNICAST:
-                alive = tuple(path for path in self._paths(route) if not self.fault(path))
+                alive = tuple(path for path in self._paths(route) if not self._link_fault(path))
                 if alive:
                     return alive
         return ()
@@ -173,21 +173,24 @@ class Topology:
         return bool(self.neighbours.get((path.interface, path.gateway), 0) & nl.NUD_FAILED)
 
     def fault(self, path: Path) -> str:
-        """Why nothing can leave by a path; empty if it can."""
+        """Why nothing of ARM's can leave by a path; empty if it can."""
+        if reason := self._link_fault(path):
+            return reason
+        name = self.links[path.interface].name
+        if self._interfaces and name not in self._interfaces:
+            return f"{name} is not among target.interfaces"
+        return f"{format_address(path.gateway)} does not answer on {name}" if self.is_silent(path) else ""
+
+    def _link_fault(self, path: Path) -> str:
+        """Why the kernel takes no nexthop object for a path; empty if it does."""
         link = self.links.get(path.interface)
         if link is None:
             return "its interface is gone"
         if link.loopback:
             return "it is this machine's own address"
-        if self._interfaces and link.name not in self._interfaces:
-            return f"{link.name} is not among target.interfaces"
         if not link.up:
             return f"{link.name} is down"
-        if not link.carrier:
-            return f"{link.name} has no carrier"
-        if self.is_silent(path):
-            return f"{format_address(path.gateway)} does not answer on {link.name}"
-        return ""
+        return "" if link.carrier else f"{link.name} has no carrier"
 
     def _resolve_pair(self, address: bytes, link_local: bytes) -> Resolution:
         """The link-local address is used on the link of the global one, if that is directly connected."""

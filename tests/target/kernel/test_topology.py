@@ -108,6 +108,17 @@ def test_the_default_paths_are_those_of_the_kernels_default_route(topology):
     assert topology.default_paths(Family.IPV4) == ()
 
 
+def test_the_default_counts_whether_arm_may_use_its_interface_or_not_and_whether_it_answers_or_not():
+    topology = Topology(table=254, protocol=210, interfaces=("d1",))
+    for index in (1, 3):
+        topology.link(link(index))
+        topology.route(route(f"10.0.{index}.0/24", Path(b"", index)))
+    topology.route(route("0.0.0.0/0", Path(A("10.0.3.2"), 3)))
+    topology.neighbour(NeighbourMessage(3, A("10.0.3.2"), nl.NUD_FAILED))
+    assert topology.default_paths(Family.IPV4) == (Path(A("10.0.3.2"), 3),)
+    assert topology.resolve(A("10.0.3.9")).reason == "d3 is not among target.interfaces"
+
+
 def test_a_table_without_a_vrf_falls_through_to_main_and_a_vrf_does_not():
     plain, vrf = (Topology(table=1001, protocol=210) for _ in range(2))
     vrf.link(link(9, vrf_table=1001))
