@@ -87,6 +87,17 @@ def format_prefix(prefix: Prefix) -> str:
     return f"{format_address(prefix[0])}/{prefix[1]}"
 
 
+def format_bit_rate(bytes_per_second: float) -> str:
+    """A rate as people read it, in bits: `1.23 Gb/s`."""
+    rate = bytes_per_second * 8
+    for unit in ("", "k", "M", "G", "T"):
+        # 999.5 would be rounded to four digits
+        if rate < 999.5 or unit == "T":
+            return f"{rate:.3g} {unit}b/s"
+        rate /= 1000
+    raise AssertionError("the last unit takes everything")
+
+
 def mask(packed: bytes, length: int) -> bytes:
     """The packed address with all bits behind the first `length` cleared."""
     size = len(packed)
@@ -527,6 +538,18 @@ class TargetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Distribution:
+    """How a measured time was distributed since the start, as a Prometheus histogram has it."""
+
+    bounds: tuple[float, ...]
+    """Upper bounds of the buckets in seconds, rising; a last bucket without a bound follows."""
+    counts: tuple[int, ...]
+    """How many fell into each bucket, not cumulated; one more than `bounds`."""
+    total: float
+    """Their sum in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything true at one moment, published once a second."""
 
@@ -544,6 +567,12 @@ class Status:
     """Time the engine's latest full tick took."""
     cpu_seconds: float = 0.0
     rss_bytes: int = 0
+    kept_routes: Mapping[str, float] = field(default_factory=dict)
+    """Sessions that are down while their routes are kept, and for how many seconds more."""
+    ticks: Distribution | None = None
+    """Seconds that the engine's ticks took."""
+    reactions: Distribution | None = None
+    """Seconds from the oldest sample that a plan may go back to until the target has applied the plan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,29 @@ class FakeEngine:
 
         return [state(prefix) for prefix in prefixes]
 
+    def installed_seconds(self, family: Family) -> list[float]:
+        return [5.0 for prefix in self.entries if family_of(prefix) is family]
+
+    def seconds_installed(self, prefixes: Sequence[Prefix]) -> list[float | None]:
+        return [5.0 if prefix in self.entries else None for prefix in prefixes]
+
+    def served(self, family: Family) -> Mapping[Prefix, float]:
+        rates = self.traffic["destination"]
+        routes = (p for p, entry in self.entries.items() if entry.kind is Kind.ROUTE and family_of(p) is family)
+        return {prefix: rates.get(prefix, 0.0) for prefix in routes}
+
+    def slot_costs(self, prefixes: Sequence[Prefix]) -> list[int | None]:
+        def cost(prefix: Prefix) -> int | None:
+            own = self.table.get(prefix)
+            if own is None:
+                return None
+            if own.next_hop == VIA_A.next_hop:
+                return 0
+            inside = [p for p in self.table if p != prefix and contains(prefix, p)]
+            return 1 + sum(self.table[p].next_hop != own.next_hop for p in inside)
+
+        return [cost(prefix) for prefix in prefixes]
+
     def changes(self, after: int) -> list[ChangeRecord]:
         return [record for record in self.log if record.number > after]
 

@@ -84,6 +84,12 @@ def describe(attributes: Attributes) -> AttributesView:
     )
 
 
+@lru_cache(maxsize=65536)
+def as_path(attributes: Attributes) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Only AttributesView.aspath_segments, for those who look at very many routes."""
+    return tuple(segments(next((value for kind, value in _values(attributes.raw) if kind == AS_PATH), b"")))
+
+
 def path_text(path: tuple[tuple[int, tuple[int, ...]], ...]) -> str:
     """Text of an AS path, as AttributesView.aspath says."""
     parts: list[str] = []

@@ -17,7 +17,14 @@ from arm.model import Family, family_of, format_prefix
 
 def contradictions(config: Config) -> list[Fault]:
     """Why values that are right one by one can not be used together; empty if they can."""
-    return [*_sessions(config), *_slots(config), *_prefixes(config), *_ports(config)]
+    return [*_sessions(config), *_slots(config), *_prefixes(config), *_ports(config), *_access(config)]
+
+
+def _access(config: Config) -> Iterator[Fault]:
+    http = config.http
+    if http.protect_reads and http.token is None:
+        text = "is true, but there is no http.token that would let anyone read; set one"
+        yield Fault("http.protect_reads", text, ("http.token",))
 
 
 def advice(config: Config) -> list[Fault]:

@@ -235,9 +235,26 @@ class HttpConfig:
     token: str | None = key(
         None,
         rules.TOKEN,
-        "Secret that a request which changes something must bring.",
+        "Secret that a request which changes something must bring (`Authorization: Bearer ...`).",
         secret=True,
         without="no request needs one",
+    )
+    protect_reads: bool = key(
+        False,
+        rules.flag(),
+        "Whoever only reads needs `token`, too; but for the empty page itself, `/healthz`, `/readyz` and `/version`.",
+    )
+    socket: str | None = key(
+        None,
+        rules.optional(rules.PATH),
+        "Unix socket with the same API beside `listen`. Who may open it needs no token; its directory decides who may.",
+        without="no Unix socket",
+    )
+    metrics_prefixes: int = key(
+        20,
+        rules.integer(0, 1000),
+        "So many of the busiest prefixes of each family have a series of their own in `/metrics`.",
+        unit="prefixes",
     )
     hosts: tuple[str, ...] = key(
         (),

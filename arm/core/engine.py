@@ -269,14 +269,16 @@ class Engine(Explainer):
         """The state of one family."""
         return self.families[family].status(complete=self._feeds.is_complete(family))
 
+    def kept_routes(self) -> dict[str, float]:
+        """Sessions that are down while their routes are kept, and for how many seconds more."""
+        return {feed.name: max(0.0, until - self.now) for feed, until in self._feeds.waiting()}
+
     def problems(self) -> tuple[Problem, ...]:
         """What the engine itself is worried about."""
         found: list[Problem] = []
         for feed, family, until in self._feeds.held():
             stale = self.families[family].rib.stale(feed.name, feed.generation)
             found.append(Problem("error", "table", f"{feed.name} came back without {stale:,} of its {family.label} routes; they are kept for {max(0, until - self.now):.0f} s more. Look whether BIRD's own peers are up."))  # fmt: skip # noqa: E501
-        for feed, until in self._feeds.waiting():
-            found.append(Problem("error", "bgp", f"{feed.name} is down; its routes are kept for {max(0, until - self.now):.0f} s more."))  # fmt: skip # noqa: E501
         for state in self.families.values():
             found.extend(state.problems())
         return tuple(found)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from arm.core.family import FamilyEngine
+from arm.core.survey import Surveyor
 from arm.model import (
     FAMILIES,
     Entry,
@@ -20,6 +21,7 @@ from arm.model import (
     Route,
     TrafficSnapshot,
     family_of,
+    format_bit_rate,
     format_next_hop,
     format_prefix,
     parse_prefix,
@@ -29,11 +31,8 @@ _SHORTEST_WALK: Final = 4
 """More-specifics of shorter prefixes than this are not listed: it would copy a good part of the table."""
 
 
-class Explainer:
+class Explainer(Surveyor):
     """The reading half of the engine."""
-
-    families: Mapping[Family, FamilyEngine]
-    now: float
 
     def wall_ms(self, at: float) -> int:
         """Milliseconds since the epoch of a moment of the engine's clock."""
@@ -124,7 +123,7 @@ class Explainer:
     def _why_no_slot(self, family: FamilyEngine, prefix: Prefix, rate: float) -> str:
         selection = family.selection
         if rate < selection.minvalue:
-            least = f"target.minvalue ({selection.minvalue:,.0f} bytes/s)"
+            least = f"target.minvalue ({format_bit_rate(selection.minvalue)})"
             return f"Its traffic is below {least}, so it follows the default route."
         worst = selection.weakest_rate(self.now)
         winner = family.rib.winner(prefix)
@@ -139,7 +138,9 @@ class Explainer:
             return f"{cost} and they are free: it goes in with its next sample."
         text = f"{cost} and {max(selection.free, 0):,} are free"
         if worst is not None:
-            text += f"; the installed route worth least carries {worst:,.0f} bytes/s, this one {rate:,.0f}"
+            text += (
+                f"; the installed route worth least carries {format_bit_rate(worst)}, this one {format_bit_rate(rate)}"
+            )
         return f"{text}. It follows the default route until it carries significantly more."
 
     def explain(self, query: str) -> Explanation:

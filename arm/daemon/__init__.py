@@ -28,6 +28,7 @@ from arm.daemon.sockets import Sockets, open_all
 from arm.model import FAMILIES, Plan, Status, family_of, parse_address
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
+from arm.observe.summary import Summary
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
@@ -127,7 +128,9 @@ class Daemon:
         )
         self.target = make_target(config, self.speaker)
         self.board = Board(self.loop.ask)
+        self.listener.subscribe_counters(self.board.switch.receive)
         self.web = Server(create_app(self.board, config), sockets.http, on_failure=self._fail)
+        self._summary = Summary()
         self._notifier = Notifier.from_environment()
         self._watchdog = watchdog_seconds()
         self._fed = now
@@ -204,7 +207,9 @@ class Daemon:
         self.target.apply(plan)
 
     def _publish(self, tick_seconds: float) -> None:
-        self.board.publish(self.status(tick_seconds))
+        status = self.status(tick_seconds)
+        self.board.publish(status)
+        self._summary.publish(status)
         now = time.monotonic()
         if self._watchdog is not None and now - self._fed >= self._watchdog / 2:
             self._fed = now
@@ -226,6 +231,9 @@ class Daemon:
             tick_seconds=tick_seconds,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             rss_bytes=resident_bytes(),
+            kept_routes=self.engine.kept_routes(),
+            ticks=self.loop.ticks.copy(),
+            reactions=self.loop.reactions.copy(),
         )
 
 

@@ -6,7 +6,10 @@ port below 1024 needs no rights. Names: `http`, `sflow`, `bgp`; a kind that is i
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+import stat
 from dataclasses import dataclass
 
 from arm.bgp import tcp
@@ -38,6 +41,8 @@ def open_all(config: Config) -> Sockets:
     if unknown:
         raise OSError(f"inherited sockets of unknown name: {', '.join(sorted(unknown))} (known: http, sflow, bgp)")
     http = inherited.get("http") or [_listen(config.http.listen, "http.listen")]
+    if config.http.socket is not None:
+        http.append(_unix(config.http.socket))
     sflow = inherited.get("sflow") or [_sflow(config)]
     bgp = inherited.get("bgp") or [_bgp(address, config.bgp.port) for address in config.bgp.listen]
     return Sockets(tuple(http), sflow[0], tuple(bgp))
@@ -64,6 +69,29 @@ def _listen(endpoint: str, key: str) -> socket.socket:
         sock = tcp.listen(host, int(port))
     except OSError as error:
         raise _explained(error, key, endpoint) from error
+    return sock
+
+
+def _unix(path: str) -> socket.socket:
+    """A Unix socket for owner and group. What a run that ended badly left there is taken away, but nothing else."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if stat.S_ISSOCK(os.stat(path).st_mode) and sock.connect_ex(path) == errno.ECONNREFUSED:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    sock.close()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody else may get in between its making and the change of its mode.
+    mask = os.umask(0o117)
+    try:
+        sock.bind(path)
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise _explained(error, "http.socket", path) from error
+    finally:
+        os.umask(mask)
     return sock
 
 

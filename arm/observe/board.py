@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from arm.model import Status
 from arm.observe.reader import Ask, Reader
+from arm.observe.switch import SwitchCounters
 from arm.observe.trend import Points, Trend, point
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ REMEMBERED_SECONDS = 60
 """How far back `earlier` can see."""
 SHARED_SECONDS = 0.5
 """How long an answer is given to others: half of what the page takes between two questions."""
-_SHARED_ANSWERS = 32
+_SHARED_ANSWERS = 64
 
 
 class Unavailable(Exception):  # noqa: N818 - a state that passes, not a mistake of the caller
@@ -59,6 +60,8 @@ class Board:
         self._recent: deque[Status] = deque(maxlen=REMEMBERED_SECONDS + 1)
         self._trend = Trend()
         self._shared: dict[Hashable, _Shared] = {}
+        self.switch = SwitchCounters()
+        """What the switch's own counters say."""
 
     def publish(self, status: Status) -> None:
         """Make `status` the latest; called by the engine's thread once a second."""
@@ -107,9 +110,13 @@ class Board:
             raise Busy("the engine is busy: ask again in a few seconds") from None
 
     def shared(self, key: Hashable, question: Callable[[Reader], T]) -> T:
-        """Like `ask`, but an answer to the same `key` that is less than half a second old is given again.
+        """Like `ask`, but an answer to the same `key` that is less than half a second old is given again."""
+        return self.once(key, SHARED_SECONDS, lambda: self.ask(question))
 
-        Those who ask while it is being answered wait for that answer. The answer must not be changed by anyone.
+    def once(self, key: Hashable, seconds: float, make: Callable[[], T]) -> T:
+        """What `make` gives, or what it gave for the same `key` less than `seconds` ago.
+
+        Those who ask while it is being made wait for that. The answer must not be changed by anyone.
         """
         with self._lock:
             shared = self._shared.get(key)
@@ -118,8 +125,8 @@ class Board:
                     self._shared.clear()
                 shared = self._shared[key] = _Shared(threading.Lock())
         with shared.lock:
-            if self._clock() - shared.at > SHARED_SECONDS:
-                shared.answer = self.ask(question)
+            if self._clock() - shared.at > seconds:
+                shared.answer = make()
                 shared.at = self._clock()
             answer: T = shared.answer
             return answer

@@ -85,7 +85,8 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
     malformed = {session.name: session.malformed for session in before.sessions} if before is not None else {}
     for session in status.sessions:
         if session.state != "established":
-            yield Problem(_late(starting), "bgp", _down(session))
+            kept = status.kept_routes.get(session.name)
+            yield Problem("error" if kept is not None else _late(starting), "bgp", _down(session, kept))
         elif session.flaps > flaps.get(session.name, session.flaps):
             count = session.flaps - flaps[session.name]
             often = "once" if count == 1 else f"{count} times"
@@ -99,11 +100,12 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
             yield Problem("warning", "bgp", f"{text}. The log names the attribute; look for the router that sends it.")
 
 
-def _down(session: SessionStatus) -> str:
+def _down(session: SessionStatus, kept: float | None) -> str:
     role = "teaches the table" if session.name.startswith(_REFLECTOR) else "takes the routes"
     reason = f" ({session.reason})" if session.reason else ""
+    stay = f"; its routes are kept for {kept:.0f} s more" if kept is not None else ""
     return (
-        f"BGP session {session.name} with {session.peer}, which {role}, is {session.state}{reason}. "
+        f"BGP session {session.name} with {session.peer}, which {role}, is {session.state}{reason}{stay}. "
         f"Check that BIRD runs and names ARM as its neighbor: birdc show protocols all."
     )
 

@@ -6,10 +6,12 @@ from 0 to 1), `_total` on counters. Nothing is counted in this module: it shows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
-from arm.model import Status
+from arm.model import Distribution, Status
 from arm.observe.health import Health
+from arm.observe.switch import SwitchReport
 from arm.observe.trend import OUTCOMES, family_key
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +36,16 @@ class _Page:
     def counter(self, name: str, text: str, value: float, labels: Labels | None = None) -> None:
         self.add("counter", name, text, value, labels)
 
+    def histogram(self, name: str, text: str, measured: Distribution) -> None:
+        lines = self._metrics.setdefault(name, ("histogram", text, []))[2]
+        seen = 0
+        for bound, count in zip((*measured.bounds, math.inf), measured.counts, strict=True):
+            seen += count
+            label = "+Inf" if bound == math.inf else _number(bound)
+            lines.append(f'{name}_bucket{{le="{label}"}} {seen}')
+        lines.append(f"{name}_sum {_number(measured.total)}")
+        lines.append(f"{name}_count {seen}")
+
     def text(self) -> str:
         parts = [
             f"# HELP {name} {text}\n# TYPE {name} {kind}\n" + "\n".join(lines) + "\n"
@@ -50,8 +62,14 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
-def render(status: Status, health: Health) -> str:
-    """The page that Prometheus scrapes."""
+def render(
+    status: Status,
+    health: Health,
+    *,
+    top: Sequence[tuple[str, str, float]] = (),
+    switch: Sequence[SwitchReport] = (),
+) -> str:
+    """The page that Prometheus scrapes; `top` are (family, prefix, bytes per second) of the busiest prefixes."""
     page = _Page()
     page.gauge("arm_build_info", "Version of the running ARM.", 1, {"version": status.version})
     page.gauge("arm_start_time_seconds", "When ARM started, since the epoch.", status.started_ms / 1000)
@@ -61,13 +79,23 @@ def render(status: Status, health: Health) -> str:
         count = sum(problem.severity == severity for problem in health.problems)
         page.gauge("arm_problems", "Problems that the status page shows now.", count, {"severity": severity})
     page.gauge("arm_choice_frozen", "1 while sFlow is stale and the choice is frozen.", status.sampling_frozen)
-    page.gauge("arm_engine_tick_seconds", "Time that the engine's latest full tick took.", status.tick_seconds)
+    page.gauge("arm_engine_latest_tick_seconds", "Time that the engine's latest tick took.", status.tick_seconds)
+    if status.ticks is not None:
+        page.histogram("arm_engine_tick_seconds", "Time that the engine's ticks took.", status.ticks)
+    if status.reactions is not None:
+        text = "Time from the oldest sample that a plan may go back to until the target had applied the plan."
+        page.histogram("arm_reaction_seconds", text, status.reactions)
     page.counter("process_cpu_seconds_total", "CPU time spent by ARM.", status.cpu_seconds)
     page.gauge("process_resident_memory_bytes", "Memory held by ARM.", status.rss_bytes)
     _families(page, status)
     _sessions(page, status)
     _sflow(page, status)
     _target(page, status)
+    _switch(page, switch)
+    for family, prefix, rate in top:
+        text = "Traffic of the busiest prefixes; how many is set by [http] metrics_prefixes."
+        labels = {"family": family, "prefix": prefix}
+        page.gauge("arm_prefix_bytes_per_second", text, rate, labels)
     return page.text()
 
 
@@ -153,3 +181,25 @@ def _target(page: _Page, status: Status) -> None:
     for name, count in target.counters.items():
         page.gauge("arm_target_count", "What else this kind of target counts, by name.", count, labels | {"what": name})
     page.gauge("arm_target_last_plan_seconds", "Time the latest plan took to apply.", target.last_seconds, labels)
+
+
+def _switch(page: _Page, reports: Sequence[SwitchReport]) -> None:
+    for report in reports:
+        labels = {"agent": report.agent}
+        for minutes, load in zip((1, 5, 15), report.load or (), strict=False):
+            page.gauge("arm_switch_load", "Load average of the switch.", load, labels | {"minutes": minutes})
+        known = (
+            ("arm_switch_cpu_ratio", "Share of the switch's processors that is busy.", report.cpu_share),
+            ("arm_switch_memory_bytes", "Memory of the switch.", report.memory_total),
+            ("arm_switch_memory_available_bytes", "Memory free, or used for buffers.", report.memory_available),
+            ("arm_switch_disk_bytes", "Room on the switch's disks.", report.disk_total),
+            ("arm_switch_disk_free_bytes", "Free room on the switch's disks.", report.disk_free),
+        )
+        for name, text, value in known:
+            if value is not None:
+                page.gauge(name, text, value, labels)
+        for table, (used, most) in report.tables.items():
+            text = "Entries in a table of the switch's ASIC."
+            page.gauge("arm_switch_table_entries", text, used, labels | {"table": table})
+            text = "Entries that a table of the switch's ASIC has room for."
+            page.gauge("arm_switch_table_entries_limit", text, most, labels | {"table": table})

@@ -42,6 +42,22 @@ class Reader(Protocol):
         """For each: installed, cover, rides, default, no slot, excluded or idle."""
         ...
 
+    def installed_seconds(self, family: Family) -> Sequence[float]:
+        """For how long each installed entry has stood as it is; in no order."""
+        ...
+
+    def seconds_installed(self, prefixes: Sequence[Prefix]) -> Sequence[float | None]:
+        """For how long an entry has stood at each of these prefixes; None where none does."""
+        ...
+
+    def served(self, family: Family) -> Mapping[Prefix, float]:
+        """Bytes per second that each installed route carries, with what rides along; covers are left out."""
+        ...
+
+    def slot_costs(self, prefixes: Sequence[Prefix]) -> Sequence[int | None]:
+        """How many slots each route would take alone: 0 the default's way, None if it can not or may not have any."""
+        ...
+
     def changes(self, after: int) -> Sequence[ChangeRecord]:
         """The change log behind number `after`, oldest first; bounded."""
         ...

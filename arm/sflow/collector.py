@@ -36,6 +36,7 @@ class Collector:
         self._agents = Agents(agent)
         self._batch = TrafficBatch()
         self._subscribers: tuple[Subscriber, ...] = ()
+        self._counter_subscribers: tuple[Subscriber, ...] = ()
         self._datagrams = 0
         self._flow_samples = 0
         self._counter_samples = 0
@@ -58,6 +59,13 @@ class Collector:
         """Have `callback` called with every datagram that has a header, of every agent, in the thread that receives."""
         self._subscribers = (*self._subscribers, callback)
 
+    def subscribe_counters(self, callback: Subscriber) -> None:
+        """As `subscribe`, but only with datagrams that have counter samples of an agent that counts.
+
+        Those are few, so that the others need not be decoded in full for it.
+        """
+        self._counter_subscribers = (*self._counter_subscribers, callback)
+
     def take(self) -> TrafficBatch:
         """All that came since the last call. It is the caller's from now on."""
         batch = self._batch
@@ -79,12 +87,15 @@ class Collector:
             return
         agent = self._agents.find(address, sub_agent, sequence, now)
         agent.datagram(sequence, uptime_ms, now)
+        before = self._counter_samples
         if agent.counted:
             self._count(agent, data, size, offset, count, now)
         else:
             self._other_agents += 1
         if self._subscribers:
-            self._publish(data, size)
+            self._publish(data, size, self._subscribers)
+        if self._counter_subscribers and self._counter_samples != before:
+            self._publish(data, size, self._counter_subscribers)
 
     def _count(self, agent: Agent, data: Buffer, size: int, offset: int, count: int, now: float) -> None:
         """Add the samples to the batch. This is the hot path: one turn of the loop for each sample."""
@@ -135,9 +146,9 @@ class Collector:
         if flows > skipped:
             self.last_sample = now
 
-    def _publish(self, data: Buffer, size: int) -> None:
+    def _publish(self, data: Buffer, size: int, subscribers: tuple[Subscriber, ...]) -> None:
         datagram = decode(bytes(data[:size]))
-        for callback in self._subscribers:
+        for callback in subscribers:
             try:
                 callback(datagram)
             except Exception as problem:  # a subscriber's mistake must not stop the traffic of everyone else

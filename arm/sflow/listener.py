@@ -152,6 +152,10 @@ class Listener:
         """
         self._collector.subscribe(callback)
 
+    def subscribe_counters(self, callback: Subscriber) -> None:
+        """As `subscribe`, but only with datagrams that have counter samples of an agent that counts."""
+        self._collector.subscribe_counters(callback)
+
     def status(self) -> ListenerStatus:
         """The counters since the start."""
         return self._collector.status(self._clock(), self._wall_ms(), self._drops)

@@ -18,7 +18,8 @@ from arm.observe import metrics
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import SPANS
-from arm.web import prefixes, shapes, topprefixes
+from arm.web import breakdown, cache, capacity, difference, machine, prefixes, settings, shapes, topprefixes
+from arm.web.access import restrict
 from arm.web.arguments import TEXT_LIMIT, ArgumentError, Arguments
 from arm.web.guard import Missing, answer, protect
 
@@ -35,9 +36,11 @@ def create_app(board: Board, config: Config, *, now_ms: Callable[[], int] = _now
     app.url_map.merge_slashes = False
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
     protect(app, config.http.hosts)
+    restrict(app, config.http)
     _pages(app)
-    _observability(app, board, now_ms)
+    _observability(app, board, config.http.metrics_prefixes, now_ms)
     _arm(app, board, now_ms)
+    _views(app, board, config)
     _bgp(app, board)
     return app
 
@@ -51,17 +54,27 @@ def _pages(app: Flask) -> None:
     def page() -> Response:
         return send_from_directory(STATIC, "index.html")
 
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return send_from_directory(STATIC, "openapi.json", mimetype="application/json")
+
     @app.get("/version")
     def version() -> Response:
         _arguments()
         return Response(f"{__version__}\n", content_type="text/plain; charset=utf-8")
 
 
-def _observability(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
+def _observability(app: Flask, board: Board, metrics_prefixes: int, now_ms: Callable[[], int]) -> None:
     @app.get("/metrics")
     def prometheus() -> Response:
         status, health = shapes.judged(board, now_ms())
-        return Response(metrics.render(status, health), content_type=metrics.CONTENT_TYPE)
+        page = metrics.render(
+            status,
+            health,
+            top=[one for family in Family for one in topprefixes.busiest(board, family, metrics_prefixes)],
+            switch=board.switch.reports(),
+        )
+        return Response(page, content_type=metrics.CONTENT_TYPE)
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -119,6 +132,37 @@ def _arm(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
 
         records = board.shared(("changes", after), question)
         return answer({"changes": [shapes.change_document(record) for record in records[len(records) - most :]]})
+
+
+def _views(app: Flask, board: Board, config: Config) -> None:
+    @app.get("/arm/traffic/json")
+    def traffic() -> Response:
+        query = breakdown.Query.of(Arguments(request.args, breakdown.ARGUMENTS))
+        return answer(breakdown.document(board, query))
+
+    @app.get("/arm/cache/json")
+    def hardware() -> Response:
+        return answer(cache.document(board, prefixes.family_argument(_arguments("family"))))
+
+    @app.get("/arm/capacity/json")
+    def slots() -> Response:
+        return answer(capacity.document(board, prefixes.family_argument(_arguments("family"))))
+
+    @app.get("/arm/diff/json")
+    def diff() -> Response:
+        arguments = _arguments("family", "maxPrefixes")
+        most = arguments.integer("maxPrefixes", 20, 0, difference.MOST_PREFIXES)
+        return answer(difference.document(board, prefixes.family_argument(arguments), most))
+
+    @app.get("/arm/resources/json")
+    def resources() -> Response:
+        _arguments()
+        return answer(machine.document(board))
+
+    @app.get("/arm/config/json")
+    def configuration() -> Response:
+        _arguments()
+        return answer(settings.document(config))
 
 
 def _bgp(app: Flask, board: Board) -> None:

@@ -90,8 +90,9 @@ def protect(app: Flask, hosts: Iterable[str]) -> None:
     def finish(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers[name] = value
-        response.headers.setdefault("Cache-Control", "no-store")
-        return _compressed(response)
+        # Kept by nobody but the one who asked, and never used without asking again.
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        return _compressed(_tagged(response))
 
     @app.errorhandler(ArgumentError)
     def bad_argument(error: ArgumentError) -> Response:
@@ -146,6 +147,16 @@ def _is_ours(host: str, names: set[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _tagged(response: Response) -> Response:
+    """Tell who has the answer already that it is the same, instead of the answer."""
+    if response.status_code != HTTPStatus.OK or request.method not in ("GET", "HEAD") or response.is_streamed:
+        return response
+    if response.get_etag()[0] is None:
+        response.add_etag(weak=True)
+    response.make_conditional(request)
+    return response
 
 
 def _compressed(response: Response) -> Response:

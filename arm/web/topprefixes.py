@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from arm.model import Family, FamilyStatus, Prefix, Route, SessionStatus, TrafficSnapshot, contains, format_prefix
 from arm.observe.board import Board
 from arm.observe.reader import Reader
+from arm.observe.trend import family_key
 from arm.web.arguments import Arguments
 from arm.web.shapes import Json, route_document
 
@@ -228,3 +229,12 @@ def _entry(entry: Listed) -> Json:
     if entry.parent is not None:
         document["parentprefix"] = format_prefix(entry.parent)
     return document
+
+
+def busiest(board: Board, family: Family, count: int) -> Iterator[tuple[str, str, float]]:
+    """(family, prefix, bytes per second) of the busiest prefixes, for the metrics."""
+    if not count:
+        return
+    snapshot = traffic(board, family, "destination")
+    for prefix in rank(snapshot, count=count):
+        yield family_key(family), format_prefix(prefix), snapshot.rates[prefix] * snapshot.scale

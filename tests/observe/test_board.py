@@ -92,7 +92,7 @@ def test_shared_answers_do_not_pile_up() -> None:
     board = Board(FakeEngine().ask)
     for key in range(1000):
         board.shared(key, lambda engine: object())
-    assert len(board._shared) <= 32
+    assert len(board._shared) <= 64
 
 
 def test_those_who_ask_at_once_wait_for_one_answer() -> None:

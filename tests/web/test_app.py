@@ -67,8 +67,8 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient, path: st
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_answers_are_not_kept_by_caches(client: FlaskClient) -> None:
-    assert client.get("/arm/status/json").headers["Cache-Control"] == "no-store"
+def test_answers_are_kept_only_by_who_asked_and_asked_for_again(client: FlaskClient) -> None:
+    assert client.get("/arm/status/json").headers["Cache-Control"] == "private, no-cache"
 
 
 def test_the_version_is_plain_text(client: FlaskClient) -> None:
