@@ -21,11 +21,12 @@ from arm.bgp import tcp
 from arm.bgp.connection import Connection, State
 from arm.bgp.dialer import ATTEMPT, Dialer
 from arm.bgp.interner import Interner
-from arm.bgp.learner import Learner, RouteCounters
+from arm.bgp.learner import Learner
 from arm.bgp.link import ClosedError, Done, Link
 from arm.bgp.messages import Update
 from arm.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, NotificationError, shutdown_communication
 from arm.bgp.peer import Agreement, Peer, Role
+from arm.bgp.report import Report
 from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
 from arm.model import Event, Family, SessionStatus, TargetDown, TargetUp
 
@@ -64,16 +65,11 @@ class Session:
         self._selector = selector
         self._own_ids = own_ids
         self._restarting_until = restarting_until
-        self._wall_ms = wall_ms
         self._quiet = quiet
         self._dialer = Dialer(peer, retry=retry, now=now)
         self._dial_until = 0.0
         self._generation = 0
-        self._counters = RouteCounters()
-        self._updates_in = self._updates_out = self._flaps = 0
-        self._reason = ""
-        self._state = "active"
-        self._since_ms = wall_ms()
+        self._report = Report(peer, wall_ms)
         self._established_at = 0.0
         self._now = now
 
@@ -146,7 +142,7 @@ class Session:
 
         def counted() -> Iterator[bytes]:
             for chunk in chunks:
-                self._updates_out += chunk.count(MARKER)
+                self._report.updates_out += chunk.count(MARKER)
                 yield chunk
 
         self.up.queue(counted(), done)
@@ -175,7 +171,7 @@ class Session:
         last = b"" if keep else notification(CEASE, ADMINISTRATIVE_SHUTDOWN, shutdown_communication(words))
         for link in list(self.links):
             self._drop(link, words, last)
-        self._set_state("idle")
+        self._report.enter("idle")
 
     # --- what connections tell (Upper) ---------------------------------------------------------------------------
 
@@ -208,8 +204,8 @@ class Session:
         self.up = link
         self._dialer.succeeded()
         self._established_at = self._now
-        self._reason = ""
-        self._set_state("established")
+        self._report.reason = ""
+        self._report.enter("established")
         log.info(
             "session established session=%s peer=%s as=%d id=%s families=%s hold_time=%d graceful_restart=%s",
             self.peer.name,
@@ -231,7 +227,7 @@ class Session:
             own_ids=self._own_ids,
             emit=self._emit,
             send=link.queue_bytes,
-            counters=self._counters,
+            counters=self._report.counters,
             quiet=self._quiet,
             now=self._now,
         )
@@ -274,7 +270,7 @@ class Session:
         try:
             self._add(self._dialer.dial(), incoming=False)
         except OSError as error:
-            self._reason = f"connect failed: {error.strerror or error}"
+            self._report.reason = f"connect failed: {error.strerror or error}"
             self._dialer.again(self._now)
             return
         self._dial_until = self._now + ATTEMPT
@@ -321,7 +317,7 @@ class Session:
         was_up = link is self.up
         self._drop(link, reason, last_words, graceful=graceful)
         if was_up or not self.links:
-            self._reason = reason
+            self._report.reason = reason
             self._dialer.again(self._now)
 
     def _drop(self, link: Link, reason: str, last_words: bytes = b"", *, graceful: bool = False) -> None:
@@ -332,7 +328,7 @@ class Session:
         was_up = link is self.up
         self.links.remove(link)
         if link.connection is not None:
-            self._updates_in += link.connection.updates_in
+            self._report.updates_in += link.connection.updates_in
         if was_up:
             self.up = None
         link.close(last_words)
@@ -340,8 +336,8 @@ class Session:
         if not was_up or agreement is None:
             log.info("connection closed session=%s peer=%s reason=%r", self.peer.name, self.peer.address, reason)
             return
-        self._flaps += 1
-        self._reason = reason
+        self._report.flaps += 1
+        self._report.reason = reason
         log.warning("session down session=%s peer=%s reason=%r", self.peer.name, self.peer.address, reason)
         if self.peer.role is Role.PUSH:
             self._emit(TargetDown(reason))
@@ -355,34 +351,9 @@ class Session:
             return
         states = {link.connection.state.value if link.connection is not None else "connect" for link in self.links}
         order = ("established", "openconfirm", "opensent", "connect")
-        self._set_state(next((state for state in order if state in states), "active"))
-
-    def _set_state(self, state: str) -> None:
-        if state != self._state:
-            self._state = state
-            self._since_ms = self._wall_ms()
+        self._report.enter(next((state for state in order if state in states), "active"))
 
     def status(self) -> SessionStatus:
         """A picture for people; any thread may ask."""
-        up, learner = self.up, self.learner
-        connection = up.connection if up is not None else None
-        agreement = connection.agreement if connection is not None else None
-        return SessionStatus(
-            name=self.peer.name,
-            peer=self.peer.address,
-            state=self._state,
-            since_ms=self._since_ms,
-            peer_as=self.peer.peer_as,
-            local_as=self.peer.local_as,
-            router_id=agreement.peer.router_id if agreement is not None else "",
-            reason=self._reason,
-            updates_in=self._updates_in + (connection.updates_in if connection is not None else 0),
-            updates_out=self._updates_out,
-            prefixes_announced_in=self._counters.announced,
-            prefixes_withdrawn_in=self._counters.withdrawn,
-            flaps=self._flaps,
-            families=tuple(family.label for family in sorted(agreement.families)) if agreement is not None else (),
-            malformed=self._counters.malformed + (learner.interner.malformed if learner is not None else 0),
-            looped=self._counters.looped + (learner.interner.looped if learner is not None else 0),
-            hold_time=agreement.hold_time if agreement is not None else 0,
-        )
+        up = self.up
+        return self._report.status(up.connection if up is not None else None, self.learner)
