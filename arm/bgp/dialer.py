@@ -61,6 +61,7 @@ class Dialer:
             tcp.prepare(sock)
             if peer.password:
                 tcp.sign(sock, peer.address, peer.password)
+            tcp.bind_device(sock, peer.device)
             if peer.local_address:
                 sock.bind((peer.local_address, 0))
             code = sock.connect_ex((peer.address, peer.port))

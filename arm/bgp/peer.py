@@ -40,6 +40,8 @@ class Peer:
     """Dial out as well as listen."""
     port: int = 179
     """Where to dial."""
+    device: str | None = None
+    """VRF to dial in, by the name of its device."""
     hold_time: int = 90
     """Proposed hold time in seconds, 0 (never expires) or from 3 to 65535."""
     restart_time: int = 120

@@ -34,7 +34,13 @@ def prepare(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
 
 
-def listen(address: str, port: int) -> socket.socket:
+def bind_device(sock: socket.socket, device: str | None) -> None:
+    """Keep a socket without an address to one device, such as a VRF's; OSError if there is no such device."""
+    if device is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+
+
+def listen(address: str, port: int, *, device: str | None = None) -> socket.socket:
     """A listening socket, IPv6 without IPv4 so that the two can stand side by side; OSError as bind has it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -42,6 +48,7 @@ def listen(address: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bind_device(sock, device)
         sock.bind((address, port))
         sock.listen(BACKLOG)
     except BaseException:

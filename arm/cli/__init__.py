@@ -77,6 +77,20 @@ def parser() -> Parser:
             "-c", "--config", default=DEFAULT_CONFIG, metavar="FILE", help="configuration (default: %(default)s)"
         )
 
+    run.add_argument("--vrf", metavar="NAME", help="open all sockets in this VRF, such as mgmt")
+
+    flush = commands.add_parser("flush", help="take ARM's routes out of the kernel; for a daemon that is gone")
+    flush.set_defaults(handle=_flush)
+    flush.add_argument(
+        "-c", "--config", default=DEFAULT_CONFIG, metavar="FILE", help="configuration (default: %(default)s)"
+    )
+
+    migrate = commands.add_parser("migrate", help="turn the arm.* settings of sFlow-RT into an arm.toml")
+    migrate.set_defaults(handle=_migrate)
+    migrate.add_argument(
+        "files", nargs="*", metavar="FILE", help="properties or a command line of sFlow-RT (default: standard input)"
+    )
+
     demo = commands.add_parser(
         "demo", help="run a simulated switch, table and traffic; needs no rights and no BIRD", add_help=False
     )
@@ -160,7 +174,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         from arm import daemon
 
-        return daemon.run(config)
+        return daemon.run(config, source=arguments.config, vrf=arguments.vrf)
     except PermissionError as error:
         log.error("right missing error=%s", logs.quote(error))
         return Exit.NOPERM
@@ -170,6 +184,37 @@ def _run(arguments: argparse.Namespace) -> int:
     except Exception:
         log.exception("crashed")
         return Exit.SOFTWARE
+
+
+def _flush(arguments: argparse.Namespace) -> int:
+    from arm.config import ConfigError, load
+
+    try:
+        target = load(arguments.config).target
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return Exit.CONFIG
+    if target.kind != "kernel":
+        print(f"nothing to do: the target is {target.kind}, and only that of kind kernel leaves routes behind")
+        return Exit.OK
+    from arm.target.kernel import flush_kernel, settings_of
+
+    try:
+        count = flush_kernel(settings_of(target))
+    except PermissionError as error:
+        print(f"arm: {error}", file=sys.stderr)
+        return Exit.NOPERM
+    except OSError as error:
+        print(f"arm: {error}", file=sys.stderr)
+        return Exit.OSERR
+    print(f"{count} routes removed from table {target.table}")
+    return Exit.OK
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from arm.cli import migrate
+
+    return migrate.main(arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -136,6 +136,13 @@ class Engine(Explainer):
             state.tick(now, seconds, frozen=self.frozen, clean=clean)
         return self._plan(frozenset())
 
+    def reconfigure(self, config: Config, now: float) -> Plan | None:
+        """Follow another configuration in what concerns slots, `[selection]` and stale samples."""
+        self.config, self.now = config, now
+        for family, slots in ((Family.IPV4, config.target.prefixes), (Family.IPV6, config.target.prefixes6)):
+            self.families[family].reconfigure(config, slots, now)
+        return self._plan(frozenset())
+
     @property
     def frozen(self) -> bool:
         """True while there is no sFlow to judge by."""

@@ -61,6 +61,7 @@ class FamilyEngine:
         """When an installed entry was put in or last changed."""
         self.hits = Hits()
         self._configured = capacity
+        self._hardware: int | None = None
         self._pending_sources: dict[bytes, int] = {}
         self._recheck: dict[Prefix, float] = {}
         self._refused: list[Prefix] = []
@@ -221,7 +222,14 @@ class FamilyEngine:
 
     def set_hardware_capacity(self, slots: int | None) -> None:
         """What the hardware holds, capped by the configuration; it takes effect with the next tick."""
+        self._hardware = slots
         self.selection.set_capacity(self._configured if slots is None else min(slots, self._configured))
+
+    def reconfigure(self, config: Config, capacity: int, now: float) -> None:
+        """Follow another configuration: its slots and its `[selection]`."""
+        self._configured = capacity
+        self.selection.reconfigure(config.selection, config.target.minvalue, now)
+        self.set_hardware_capacity(self._hardware)
 
     # --- what is true ------------------------------------------------------------------------------------------------
 

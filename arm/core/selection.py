@@ -113,6 +113,20 @@ class Selection:
         self.planner.capacity = slots
         self.usable = max(slots - math.ceil(slots * self._reserve), min(slots, 1))
 
+    def reconfigure(self, config: SelectionConfig, minvalue: float, now: float) -> None:
+        """Go by other rules from now on: what they refuse comes out; what they ask for comes with ticks and samples."""
+        before, pinned = self.planner.fib.pending, self.policy.always
+        self.policy, self.minvalue = Policy(config, self.policy.family), minvalue
+        self._idle_timeout, self._reserve, self._churn = config.idle_timeout, config.reserve, config.churn
+        for prefix in list(self.served):
+            entry = self.planner.fib.entries.get(prefix)
+            allowed = prefix in self.policy.always or self.policy.refusal(prefix) is None
+            if not allowed and entry is not None and entry.kind is Kind.ROUTE:
+                self.planner.withdraw(prefix, "policy")
+        self.sync(before, now)
+        for prefix in (p for p in pinned if p in self.served):
+            heapq.heappush(self._heap, (self.served[prefix], prefix))
+
     # --- samples -----------------------------------------------------------------------------------------------------
 
     def observe(self, seen: Mapping[bytes, int], now: float) -> None:

@@ -20,12 +20,16 @@ from typing import Final
 from arm import __version__
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import Speaker
-from arm.config import Config
+from arm.config import Config, ConfigError
+from arm.config import load as load_config
 from arm.core.engine import Engine
 from arm.daemon.loop import EngineLoop
 from arm.daemon.memory import Keeper, load
+from arm.daemon.reload import compare
+from arm.daemon.rights import give_up
 from arm.daemon.sockets import Sockets, open_all
 from arm.model import FAMILIES, Plan, Status, family_of, parse_address
+from arm.observe import logs
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
 from arm.observe.summary import Summary
@@ -45,8 +49,8 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def peers(config: Config) -> list[Peer]:
-    """The BGP sessions that the configuration asks for."""
+def peers(config: Config, vrf: str | None = None) -> list[Peer]:
+    """The BGP sessions that the configuration asks for, dialled in `vrf`."""
     found: list[Peer] = []
     reflector, target = config.reflector, config.target
     for name, address in (("reflector", reflector.ip), ("reflector6", reflector.ip6)):
@@ -62,6 +66,7 @@ def peers(config: Config) -> list[Peer]:
                     password=reflector.password,
                     connect=reflector.connect,
                     port=reflector.port,
+                    device=vrf,
                     hold_time=config.bgp.hold_time,
                     restart_time=config.bgp.restart_time,
                 )
@@ -80,6 +85,7 @@ def peers(config: Config) -> list[Peer]:
                 password=target.password,
                 connect=target.connect,
                 port=target.port,
+                device=vrf,
                 hold_time=config.bgp.hold_time,
                 restart_time=config.bgp.restart_time,
             )
@@ -110,8 +116,10 @@ def make_target(config: Config, speaker: Speaker) -> Target:
 class Daemon:
     """All parts, wired. `run` blocks until `stop`, a signal's or a failure's."""
 
-    def __init__(self, config: Config, sockets: Sockets) -> None:
+    def __init__(self, config: Config, sockets: Sockets, *, source: str | None = None, vrf: str | None = None) -> None:
+        """`source` is the file that `reload` reads; `vrf` the one that the sockets are in."""
         self._config = config
+        self._source = source
         self._sockets = sockets
         now = time.monotonic()
         self._started_ms = wall_ms()
@@ -121,7 +129,7 @@ class Daemon:
         self.loop = EngineLoop(self.engine, samples=self.listener, apply=self._apply, publish=self._publish)
         self.speaker = Speaker(
             listeners=sockets.bgp,
-            peers=peers(config),
+            peers=peers(config, vrf),
             emit=self.loop.emit,
             backlog=self.loop.backlog,
             on_failure=self._fail,
@@ -185,6 +193,31 @@ class Daemon:
         """End `run`; safe in a signal handler."""
         self.loop.stop()
 
+    def reload(self) -> None:
+        """Read the configuration again, and follow what needs no restart; safe in a signal handler."""
+        self.loop.soon(self._reload)
+
+    def _reload(self) -> Plan | None:
+        if self._source is None:
+            return None
+        self._notifier.reloading(time.monotonic_ns() // 1000)
+        try:
+            difference = compare(self._config, load_config(self._source))
+        except ConfigError as error:
+            for fault in error.faults:
+                log.error("configuration refused, the old one stays file=%s error=%s", error.source, logs.quote(fault))
+            self._notifier.ready("configuration refused, the old one stays")
+            return None
+        for path in difference.waiting:
+            log.warning("configuration change needs a restart key=%s", path)
+        log.info("configuration reloaded file=%s applied=%s", self._source, ",".join(difference.applied) or "nothing")
+        self._config = difference.config
+        if "log.level" in difference.applied:
+            logs.setup(self._config.log.level)
+        missing = f", a restart is needed for {', '.join(difference.waiting)}" if difference.waiting else ""
+        self._notifier.ready(f"configuration reloaded{missing}")
+        return self.engine.reconfigure(self._config, time.monotonic())
+
     def _stop(self) -> None:
         self._notifier.stopping()
         flush = self._config.target.on_stop == "flush"
@@ -243,10 +276,13 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def run(config: Config) -> int:
-    """`arm run`: until SIGTERM or SIGINT. OSError if a socket cannot be had."""
-    daemon = Daemon(config, open_all(config))
+def run(config: Config, *, source: str | None = None, vrf: str | None = None) -> int:
+    """`arm run`: until SIGTERM or SIGINT; SIGHUP reads `source` again. OSError if a socket cannot be had."""
+    sockets = open_all(config, vrf)
+    give_up(config.target.kind)
+    daemon = Daemon(config, sockets, source=source, vrf=vrf)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     return daemon.run()

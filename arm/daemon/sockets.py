@@ -2,6 +2,9 @@
 
 Inherited sockets are how the page can be reached from another network namespace than the one ARM runs in, and how a
 port below 1024 needs no rights. Names: `http`, `sflow`, `bgp`; a kind that is inherited is not opened.
+
+A socket in a VRF is one that is bound to the VRF's device before it gets its address. That is what `ip vrf exec` does
+from outside, which takes rights that ARM has no other use for.
 """
 
 from __future__ import annotations
@@ -32,41 +35,41 @@ class Sockets:
             sock.close()
 
 
-def open_all(config: Config) -> Sockets:
-    """Inherit or open what the configuration asks for; OSError says which address is the trouble."""
+def open_all(config: Config, vrf: str | None = None) -> Sockets:
+    """Inherit or open, in `vrf`, what the configuration asks for; OSError says which address is the trouble."""
     inherited: dict[str, list[socket.socket]] = {}
     for one in inherited_sockets():
         inherited.setdefault(one.name, []).append(one.sock)
     unknown = set(inherited) - {"http", "sflow", "bgp"}
     if unknown:
         raise OSError(f"inherited sockets of unknown name: {', '.join(sorted(unknown))} (known: http, sflow, bgp)")
-    http = inherited.get("http") or [_listen(config.http.listen, "http.listen")]
+    http = inherited.get("http") or [_listen(config.http.listen, "http.listen", vrf)]
     if config.http.socket is not None:
         http.append(_unix(config.http.socket))
-    sflow = inherited.get("sflow") or [_sflow(config)]
-    bgp = inherited.get("bgp") or [_bgp(address, config.bgp.port) for address in config.bgp.listen]
+    sflow = inherited.get("sflow") or [_sflow(config, vrf)]
+    bgp = inherited.get("bgp") or [_bgp(address, config.bgp.port, vrf) for address in config.bgp.listen]
     return Sockets(tuple(http), sflow[0], tuple(bgp))
 
 
-def _sflow(config: Config) -> socket.socket:
+def _sflow(config: Config, vrf: str | None) -> socket.socket:
     try:
-        return open_socket(config.sflow.listen, config.sflow.receive_buffer)
+        return open_socket(config.sflow.listen, config.sflow.receive_buffer, device=vrf)
     except OSError as error:
         raise _explained(error, "sflow.listen", config.sflow.listen) from error
 
 
-def _bgp(address: str, port: int) -> socket.socket:
+def _bgp(address: str, port: int, vrf: str | None) -> socket.socket:
     try:
-        return tcp.listen(address, port)
+        return tcp.listen(address, port, device=vrf)
     except OSError as error:
         raise _explained(error, "bgp.listen", f"{address} port {port}") from error
 
 
-def _listen(endpoint: str, key: str) -> socket.socket:
+def _listen(endpoint: str, key: str, vrf: str | None) -> socket.socket:
     host, _, port = endpoint.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     try:
-        sock = tcp.listen(host, int(port))
+        sock = tcp.listen(host, int(port), device=vrf)
     except OSError as error:
         raise _explained(error, key, endpoint) from error
     return sock

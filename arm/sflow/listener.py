@@ -44,11 +44,11 @@ _MAX_ERRORS: Final = 50
 """Failed reads in a row (100 ms apart) before the socket is given up."""
 
 
-def open_socket(listen: str, receive_buffer: int) -> socket.socket:
+def open_socket(listen: str, receive_buffer: int, *, device: str | None = None) -> socket.socket:
     """UDP socket bound to `listen` ("192.0.2.1:6343", "[::1]:6343"; port 0 takes a free one).
 
-    `receive_buffer` is in octets; the kernel's limit on it is overridden where that is allowed. ValueError if `listen`
-    is not of that form, OSError if it can not be bound.
+    `device` is a VRF's. `receive_buffer` is in octets; the kernel's limit on it is overridden where that is allowed.
+    ValueError if `listen` is not of that form, OSError if it can not be bound.
     """
     host, colon, port = listen.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()):
@@ -66,6 +66,8 @@ def open_socket(listen: str, receive_buffer: int) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
         except PermissionError:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if device is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
         sock.bind(address)
     except BaseException:
         sock.close()
