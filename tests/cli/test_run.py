@@ -30,7 +30,7 @@ def _daemon(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> li
     """Puts a daemon in place that ends at once, with a code or with an exception; gives what it was started with."""
     started: list[Config] = []
 
-    def run(config: Config) -> int:
+    def run(config: Config, *, source: str, vrf: str | None) -> int:
         started.append(config)
         if isinstance(outcome, BaseException):
             raise outcome
