@@ -11,6 +11,7 @@ holds the exception and `on_failure` is called: the daemon stops on it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import selectors
@@ -38,6 +39,7 @@ RESUME_BELOW: Final = 50_000
 _LOOK_AGAIN: Final = 0.02
 """Seconds between looks at the engine's backlog while reading is paused."""
 
+_BREATHER: Final = 0.05
 _LOG_INTERVAL: Final = 10.0
 
 
@@ -73,6 +75,9 @@ class Speaker:
         self._selector = selectors.DefaultSelector()
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._gate = threading.Lock()
+        """Held to queue a command and to close, so that none is left behind."""
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="bgp", daemon=True)
         self._stopping = False
         self._stop_words = ""
@@ -122,8 +127,10 @@ class Speaker:
         self._stop_words, self._stop_keep = words, keep
         self._stopping = True
         if self._thread.is_alive():
-            self._wake_up()
+            self._command(lambda: None)
             self._thread.join(timeout)
+        elif not self._closed:  # never started
+            self._close()
 
     def send(self, name: str, messages: bytes | Iterable[bytes], done: Done) -> None:
         """Send UPDATE messages on a pushing session, in the order of the calls.
@@ -211,7 +218,9 @@ class Speaker:
         def accept(mask: int) -> None:
             try:
                 sock, _ = listener.accept()
-            except OSError as error:  # gone again, or no descriptors left: the loop goes on
+            except OSError as error:  # gone again, or no descriptors left
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    time.sleep(_BREATHER)  # it stays readable: without a pause the loop would spin
                 log.debug("accept failed error=%r", str(error))
                 return
             self._admit(sock)
@@ -249,11 +258,12 @@ class Speaker:
         return emit
 
     def _command(self, command: Callable[[], None]) -> None:
-        self._commands.append(command)
-        self._wake_up()
-
-    def _wake_up(self) -> None:
-        os.eventfd_write(self._wake, 1)
+        with self._gate:
+            if not self._closed:
+                self._commands.append(command)
+                os.eventfd_write(self._wake, 1)
+                return
+        command()  # all sessions have ended: it has nothing to do but to answer
 
     def _on_wake(self, mask: int) -> None:
         os.eventfd_read(self._wake)
@@ -265,6 +275,9 @@ class Speaker:
             except Exception:
                 # Only after a bug that is told already: the other sessions are to be closed all the same.
                 log.exception("closing failed session=%s", session.peer.name)
+        with self._gate:
+            self._closed = True
+            os.close(self._wake)
         while self._commands:  # what was never sent is answered
             self._commands.popleft()()
         for sock in self._listeners:

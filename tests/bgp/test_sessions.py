@@ -16,6 +16,7 @@ from arm.bgp.notifications import shutdown_communication
 from arm.bgp.opens import make_open, read_open
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import PAUSE_ABOVE, Speaker
+from arm.bgp.tcp import listen
 from arm.bgp.wire import (
     KEEPALIVE,
     KEEPALIVE_MESSAGE,
@@ -480,6 +481,24 @@ def test_stopping_to_keep_the_routes_is_silent(desk: Make) -> None:
     talk = one.established(PUSH.address)
     one.speaker.stop(keep=True)
     talk_closed_silently(talk)
+
+
+def test_what_comes_after_the_end_is_answered(desk: Make) -> None:
+    one = desk()
+    one.speaker.stop()
+    answers: list[bool] = []
+    one.speaker.send("target", ANNOUNCEMENT, answers.append)
+    one.speaker.reset("target", "too late")
+    one.speaker.refresh("reflector")
+    assert answers == [False]
+
+
+def test_a_speaker_that_was_never_started_closes_its_sockets() -> None:
+    listener = listen("127.0.0.1", 0)
+    speaker = Speaker(listeners=[listener], peers=[LEARN], emit=lambda event: None)
+    speaker.stop()
+    assert listener.fileno() == -1
+    speaker.stop()
 
 
 def test_a_session_that_was_shut_takes_nobody_in(desk: Make) -> None:
