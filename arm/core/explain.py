@@ -173,5 +173,5 @@ class Explainer(Surveyor):
         """What a later run should know: prefix, bytes/s, samples, chosen; the chosen first, at most `most` each."""
         found: dict[Family, list[tuple[Prefix, float, float, bool]]] = {}
         for family in FAMILIES:
-            found[family] = self.families[family].selection.memory(most, self.now)
+            found[family] = self.families[family].selection.memory(most)
         return found

@@ -1,0 +1,242 @@
+"""What stands in hardware of one family, and what each installed route carries with all that rides along with it.
+
+The half of the choice (core/selection.py) that keeps up with changes, whoever decided them: the choice, BGP or
+the target. Invariants, after `sync`: `served`, `touched` and `_carried` name installed routes only; each of them
+stands in the ranking, unless it has been set aside in the middle of a decision.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from arm.config import SelectionConfig
+from arm.core.estimate import Estimates, Record
+from arm.core.plan import Planner
+from arm.core.policy import Policy
+from arm.core.ranking import NEVER, Ranking
+from arm.core.traffic import Averages
+from arm.model import Kind, Prefix
+
+_PORTION: Final = 32
+"""Routes that are taken out at once when the hardware has become smaller."""
+
+
+class Standing:
+    """The installed routes of one family, their worth, and the limits that hold for them."""
+
+    def __init__(
+        self,
+        *,
+        planner: Planner,
+        policy: Policy,
+        config: SelectionConfig,
+        t: float,
+        minvalue: float,
+        capacity: int,
+        now: float,
+    ) -> None:
+        self.planner = planner
+        self.policy = policy
+        self.averages = Averages(t, now)
+        """The traffic of the last moments, for people; the choice goes by `estimates`."""
+        self.estimates = Estimates(now)
+        self.served: dict[Prefix, float] = {}
+        """Installed routes and the bytes they have carried, riders included, weighted as in `averages`."""
+        self.touched: dict[Prefix, float] = {}
+        """When an installed route last carried a sample."""
+        self._carried: dict[Prefix, Record] = {}
+        """Record of each installed route with its riders; the prefix's own one as long as it has none."""
+        self._ranking = Ranking(self._key)
+        self._gone: dict[Prefix, float] = {}
+        self._refused: dict[Prefix, float] = {}
+        self.minvalue = minvalue
+        self._idle_timeout = config.idle_timeout
+        self._reserve = config.reserve
+        self._churn = config.churn
+        self._tokens = float(config.churn)
+        self._tokens_at = now
+        self._rounded = now
+        self.set_capacity(capacity)
+
+    def set_capacity(self, slots: int) -> None:
+        """Use so many slots from now on; a share of them stays free for what BGP changes need at once."""
+        self.planner.capacity = slots
+        self.usable = max(slots - math.ceil(slots * self._reserve), min(slots, 1))
+
+    def reconfigure(self, config: SelectionConfig, minvalue: float, now: float) -> None:
+        """Go by other rules from now on: what they refuse comes out; what they ask for comes with ticks and samples."""
+        before, pinned = self.planner.fib.pending, self.policy.always
+        self.policy, self.minvalue = Policy(config, self.policy.family), minvalue
+        self._idle_timeout, self._reserve, self._churn = config.idle_timeout, config.reserve, config.churn
+        for prefix in list(self.served):
+            entry = self.planner.fib.entries.get(prefix)
+            allowed = prefix in self.policy.always or self.policy.refusal(prefix) is None
+            if not allowed and entry is not None and entry.kind is Kind.ROUTE:
+                self.planner.withdraw(prefix, "policy")
+        self.sync(before, now)
+        for prefix in (p for p in (*pinned, *self.policy.always) if p in self.served):
+            self._ranking.put(prefix)
+
+    @property
+    def free(self) -> int:
+        """Slots that the choice may still take; the reserve is not among them."""
+        return self.usable - len(self.planner.fib)
+
+    def worth(self, prefix: Prefix) -> float:
+        """What the prefix itself is expected to carry, in the unit of `estimates`."""
+        record = self.estimates.records.get(prefix)
+        return self.estimates.worth(record) if record is not None else 0.0
+
+    def _key(self, prefix: Prefix) -> float:
+        """What an installed route carries for each slot that it takes."""
+        if prefix in self.policy.always or prefix not in self.planner.fib:
+            return NEVER
+        freed = self.planner.slots_freed(prefix)
+        if freed < 1:
+            return NEVER
+        record = self._carried.get(prefix)
+        return self.estimates.worth(record) / freed if record is not None else 0.0
+
+    def weakest_rate(self, now: float) -> float | None:
+        """Bytes per second that the installed route worth least carries."""
+        weakest = self._ranking.weakest()
+        return None if weakest is None else self.served[weakest] * self.averages.scale(now)
+
+    # --- keeping up with what happened to the hardware ---------------------------------------------------------------
+
+    def sync(self, since: int, now: float) -> None:
+        """Follow the changes pending from position `since` on: what is served, and by what."""
+        for change in self.planner.fib.changes_since(since):
+            prefix = change.prefix
+            if change.entry is not None and change.entry.kind is Kind.ROUTE:
+                if prefix not in self.served:
+                    self._serve(prefix, now)
+                continue
+            served = self.served.get(prefix)
+            if served is None:
+                continue
+            record = self._drop(prefix)
+            above = self.planner.fib.match(prefix)
+            if change.reason == "rides along" and above is not None:
+                self.served[above] = self.served.get(above, 0.0) + served
+                if record is not None:
+                    self._add_to(above, [record])
+            else:
+                self._gone[prefix] = now
+
+    def _add_to(self, above: Prefix, records: Iterable[Record]) -> None:
+        """Let an installed route be judged with what rides along with it from now on."""
+        sums = self._carried.get(above)
+        if sums is None:
+            sums = [0.0, 0.0, 0.0, 0.0]
+        elif sums is self.estimates.records.get(above):
+            sums = sums.copy()
+        for record in records:
+            for n, value in enumerate(record):
+                sums[n] += value
+        self._carried[above] = sums
+        if above in self.served:
+            self._ranking.put(above)
+
+    def _serve(self, prefix: Prefix, now: float) -> None:
+        self.served[prefix] = self.averages.bytes.get(prefix, 0.0)
+        self.touched[prefix] = now
+        record = self.estimates.records.get(prefix)
+        if record is not None and prefix not in self._carried:
+            self._carried[prefix] = record
+        self._ranking.put(prefix)
+
+    def _drop(self, prefix: Prefix) -> Record | None:
+        """An installed route is none any more; the record of what it carried."""
+        self.served.pop(prefix, None)
+        self.touched.pop(prefix, None)
+        self._ranking.drop(prefix)
+        return self._carried.pop(prefix, None)
+
+    def _victims(self, lacking: int, most: int) -> list[Prefix]:
+        """The weakest routes whose slots add up to `lacking`, taken off the ranking; none if they would be too many."""
+        victims: list[Prefix] = []
+        while lacking > 0 and len(victims) < most:
+            prefix = self._ranking.take()
+            if prefix is None:
+                break
+            victims.append(prefix)
+            freed = self.planner.slots_freed(prefix)
+            if freed < 1:
+                break
+            lacking -= freed
+        if lacking > 0:
+            self._put_back(victims)
+            return []
+        return victims
+
+    def _put_back(self, prefixes: Iterable[Prefix]) -> None:
+        for prefix in prefixes:
+            if prefix in self.served:
+                self._ranking.put(prefix)
+
+    def _shrink(self, now: float) -> None:
+        """Take out what no longer fits, the least worth first."""
+        fib = self.planner.fib
+        while self.planner.free < 0 and len(fib):
+            before = fib.pending
+            victims = self._victims(min(-self.planner.free, _PORTION), _PORTION)
+            for prefix in victims:
+                if prefix in fib:
+                    self.planner.withdraw(prefix, "capacity")
+            if not victims:
+                # Only exceptions are left to choose from: a route with nothing above it always frees its slot.
+                some = next((p for p in self.served if p in fib), next(iter(fib.entries)))
+                self.planner.demote(next(reversed(list(fib.ancestors(some))), some), "capacity")
+            self.sync(before, now)
+            self._put_back(victims)
+
+    def refuse(self, prefix: Prefix, until: float) -> None:
+        """Do not try this prefix again before `until`: the target did not take it."""
+        self._refused[prefix] = until
+
+    def rebuild(self, now: float) -> None:
+        """Start anew with what is installed, after the target has told what it really holds."""
+        for known in (self.served, self.touched, self._carried):
+            known.clear()
+        self._ranking.clear()
+        for prefix, entry in self.planner.fib.entries.items():
+            if entry.kind is Kind.ROUTE:
+                self._serve(prefix, now)
+
+    def thaw(self, now: float) -> None:
+        """Samples come again: nothing was idle while there were none."""
+        self.touched = dict.fromkeys(self.touched, now)
+
+    def rebuild_some(self, prefixes: Sequence[Prefix], now: float) -> None:
+        """As rebuild, for prefixes of which the target holds something else than was planned."""
+        for prefix in prefixes:
+            entry = self.planner.fib.entries.get(prefix)
+            if entry is None or entry.kind is Kind.COVER:
+                self._drop(prefix)
+            elif prefix not in self.served:
+                self._serve(prefix, now)
+
+    # --- over a restart ----------------------------------------------------------------------------------------------
+
+    def remember(self, prefix: Prefix, rate: float, samples: float, now: float) -> None:
+        """Start with what `memory` said of a prefix before a restart."""
+        self.averages.seed(prefix, rate, samples, now)
+        self.estimates.seed(prefix, rate, samples)
+
+    def memory(self, most: int) -> list[tuple[Prefix, float, float, bool]]:
+        """(prefix, bytes/s, samples of an hour, chosen) for a later run: the chosen first, by worth, then the busiest.
+
+        Of a chosen route it is what rides along as well, since that is why it was chosen.
+        """
+        worth, records = self.estimates.worth, self.estimates.records
+        chosen = heapq.nlargest(most, ((worth(record), p) for p, record in self._carried.items() if p in self.served))
+        others = heapq.nlargest(
+            most - len(chosen), ((worth(record), p) for p, record in records.items() if p not in self.served)
+        )
+        remembered = self.estimates.remembered
+        found = [(p, *remembered(self._carried[p]), True) for _, p in chosen]
+        return found + [(p, *remembered(records[p]), False) for _, p in others]
