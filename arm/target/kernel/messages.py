@@ -202,6 +202,7 @@ class RouteWriter:
         tail = nl.u32(nl.RTA_PRIORITY, metric) + nl.u32(nl.RTA_TABLE, table)
         self._tail = tail
         self._pack = {size: struct.Struct(f"=IHHII BBBBBBBBI HH{size}s {len(tail)}s HHI").pack for size in (4, 16)}
+        self._pack_removal = {size: struct.Struct(f"=IHHII BBBBBBBBI HH{size}s {len(tail)}s").pack for size in (4, 16)}
         self._length = {size: 16 + 12 + 4 + size + len(tail) + 8 for size in (4, 16)}
 
     def install(self, prefix: Prefix, nexthop: int, sequence: int, *, replace: bool) -> bytes:
@@ -222,8 +223,11 @@ class RouteWriter:
         """Request that takes a route out. The kernel matches the protocol number too: no other's route goes."""
         address, length = prefix
         size = len(address)
-        body = ROUTE_BODY.pack(2 if size == 4 else 10, length, 0, 0, self._narrow, self._protocol, 0, nl.RTN_UNICAST, 0)
-        return nl.message(nl.RTM_DELROUTE, 0, sequence, body + nl.attribute(nl.RTA_DST, address) + self._tail)
+        return self._pack_removal[size](
+            self._length[size] - 8, nl.RTM_DELROUTE, nl.NLM_F_REQUEST, sequence, 0,
+            2 if size == 4 else 10, length, 0, 0, self._narrow, self._protocol, 0, nl.RTN_UNICAST, 0,
+            4 + size, nl.RTA_DST, address, self._tail,
+        )  # fmt: skip
 
 
 def dump_routes(family: int, *, table: int = 0, protocol: int = 0) -> bytes:
