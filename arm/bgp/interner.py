@@ -19,6 +19,7 @@ from collections.abc import Collection
 from typing import Final
 
 from arm.bgp.aspath import merge_as4, path_error, widen_aggregator, widen_path
+from arm.bgp.multipath import PathTable
 from arm.bgp.ordinary import ordinary_next_hop
 from arm.bgp.wire import (
     AGGREGATOR,
@@ -104,6 +105,7 @@ class Interner:
         self.own_ids = frozenset(own_ids)
         self.families = frozenset(families)
         self.add_path = frozenset(add_path)
+        self.paths = PathTable(feed)
         self.fast4 = Family.IPV4 in self.families - self.add_path
         self.fast6 = Family.IPV6 in self.families - self.add_path
         self.plain: dict[bytes, Attributes] = {}

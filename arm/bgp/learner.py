@@ -69,6 +69,7 @@ class Learner:
             internal=peer.internal,
             own_ids=own_ids,
             families=agreement.families,
+            add_path=agreement.add_path,
         )
         self._emit = emit
         self._send = send

@@ -267,9 +267,9 @@ def _add(
     interner: Interner,
 ) -> None:
     if family in interner.add_path:
-        prefixes = [prefix for _, prefix in read_paths(data, position, end, family)]
-    else:
-        prefixes = (read_nlri4 if family is Family.IPV4 else read_nlri6)(data, position, end)
+        updates += interner.paths.learn(attributes, read_paths(data, position, end, family))
+        return
+    prefixes = (read_nlri4 if family is Family.IPV4 else read_nlri6)(data, position, end)
     if family not in interner.families:
         interner.ignored += 1
     elif prefixes:

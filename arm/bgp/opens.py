@@ -14,6 +14,7 @@ from exabgp.bgp.message.notification import Notify
 from exabgp.bgp.message.open import Open
 from exabgp.bgp.message.open.asn import ASN
 from exabgp.bgp.message.open.capability import Capabilities, Capability
+from exabgp.bgp.message.open.capability.addpath import AddPath
 from exabgp.bgp.message.open.capability.asn4 import ASN4
 from exabgp.bgp.message.open.capability.graceful import Graceful
 from exabgp.bgp.message.open.capability.mp import MultiProtocol
@@ -31,6 +32,8 @@ VERSION: Final = 4
 _AFI: Final = {Family.IPV4: AFI.ipv4, Family.IPV6: AFI.ipv6}
 _RESTARTING: Final = 0x8
 _FORWARDING: Final = 0x80
+_RECEIVE: Final = 1
+_SEND: Final = 2
 
 
 def make_open(peer: Peer, *, restarting: bool = False) -> bytes:
@@ -49,6 +52,8 @@ def make_open(peer: Peer, *, restarting: bool = False) -> bytes:
             peer.restart_time,
             [(afi, safi, _FORWARDING) for afi, safi in families],
         )
+    if peer.add_path:
+        capabilities[Capability.CODE.ADD_PATH] = AddPath(families, _RECEIVE)
     encoded: bytes = Open(
         Version(VERSION), ASN(peer.local_as), HoldTime(peer.hold_time), RouterID(peer.router_id), capabilities
     ).message()
@@ -82,6 +87,7 @@ def read_open(body: bytes) -> PeerOpen:
         restart_time=None if graceful is None else int(graceful.restart_time),
         restart_families=frozenset() if graceful is None else _families(graceful),
         restarting=graceful is not None and bool(graceful.restart_flag & _RESTARTING),
+        add_path=_sent(capabilities.get(Capability.CODE.ADD_PATH, {})),
     )
 
 
@@ -105,12 +111,19 @@ def agree(peer: Peer, received: PeerOpen) -> Agreement:
         four_octet=received.four_octet,
         route_refresh=received.route_refresh,
         graceful=bool(peer.restart_time) and received.restart_time is not None,
+        add_path=families & received.add_path if peer.add_path else frozenset(),
     )
 
 
 def _families(pairs: Any) -> frozenset[Family]:
     """Unicast families among (AFI, SAFI) pairs."""
     return frozenset(family for family in FAMILIES if (_AFI[family], SAFI.unicast) in pairs)
+
+
+def _sent(modes: Any) -> frozenset[Family]:
+    """Families that the peer sends with path identifiers; other values than those of RFC 7911 section 4 are ignored."""
+    sending = (_SEND, _SEND | _RECEIVE)
+    return frozenset(family for family in FAMILIES if modes.get((_AFI[family], SAFI.unicast)) in sending)
 
 
 def _wanted(peer: Peer) -> bytes:

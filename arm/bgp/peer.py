@@ -47,6 +47,9 @@ class Peer:
     restart_time: int = 120
     """Graceful restart (RFC 4724): seconds to keep ARM's routes when it goes; 0 does not offer it. At most 4095."""
 
+    add_path: bool = False
+    """Ask for several paths of a prefix (RFC 7911), and spread its route over those that are equally good."""
+
     @property
     def internal(self) -> bool:
         """True for iBGP."""
@@ -70,6 +73,8 @@ class PeerOpen:
     """Families whose routes shall survive a restart of the peer."""
     restarting: bool
     """The peer has just restarted (RFC 4724, the R bit)."""
+    add_path: frozenset[Family] = frozenset()
+    """Families of which the peer would send several paths (RFC 7911)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class Agreement:
     route_refresh: bool
     graceful: bool
     """Both offered graceful restart."""
+    add_path: frozenset[Family] = frozenset()
+    """Families whose prefixes come with path identifiers."""
 
     @property
     def keepalive(self) -> float:

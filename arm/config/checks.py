@@ -146,6 +146,8 @@ def _listening(config: Config) -> Iterator[Fault]:
 
 
 def _ineffective(config: Config) -> Iterator[Fault]:
+    if config.reflector.add_path and config.target.kind != "kernel":
+        yield Fault("reflector.add_path", 'has no effect: it is for kind = "kernel"')
     for item in fields(config.target):
         key: Key = item.metadata[KEY]
         # the AS number follows the reflector's, so it differs from its default without anyone's word

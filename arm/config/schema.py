@@ -92,6 +92,12 @@ class ReflectorConfig:
     password: str | None = key(None, rules.PASSWORD, "TCP MD5 password (RFC 2385).", secret=True, without="no password")
     connect: bool = key(False, rules.flag(), "Dial the peer instead of waiting for it.")
     port: int = key(179, rules.integer(1, 65535), "TCP port to dial with `connect`.")
+    add_path: bool = key(
+        False,
+        rules.flag(),
+        "Take several paths of a prefix (RFC 7911) and spread its traffic over those that are equally good.",
+        targets=KERNEL,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Final
 from arm import __version__
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import Speaker
-from arm.config import Config, ConfigError
+from arm.config import Config, ConfigError, ReflectorConfig, TargetConfig
 from arm.config import load as load_config
 from arm.core.engine import Engine
 from arm.daemon.loop import EngineLoop
@@ -51,46 +51,32 @@ def wall_ms() -> int:
 
 def peers(config: Config, vrf: str | None = None) -> list[Peer]:
     """The BGP sessions that the configuration asks for, dialled in `vrf`."""
-    found: list[Peer] = []
     reflector, target = config.reflector, config.target
-    for name, address in (("reflector", reflector.ip), ("reflector6", reflector.ip6)):
-        if address is not None:
-            found.append(
-                Peer(
-                    name=name,
-                    address=address,
-                    local_as=reflector.as_,
-                    peer_as=reflector.as_,
-                    router_id=reflector.id,
-                    role=Role.LEARN,
-                    password=reflector.password,
-                    connect=reflector.connect,
-                    port=reflector.port,
-                    device=vrf,
-                    hold_time=config.bgp.hold_time,
-                    restart_time=config.bgp.restart_time,
-                )
-            )
-    for name, address in (("target", target.ip), ("target6", target.ip6)):
-        if target.kind != "bird" or address is None:
-            continue
-        found.append(
-            Peer(
-                name=name,
-                address=address,
-                local_as=target.as_,
-                peer_as=target.as_,
-                router_id=target.id,
-                role=Role.PUSH,
-                password=target.password,
-                connect=target.connect,
-                port=target.port,
-                device=vrf,
-                hold_time=config.bgp.hold_time,
-                restart_time=config.bgp.restart_time,
-            )
+    wanted: list[tuple[str, str | None, Role, ReflectorConfig | TargetConfig]] = [
+        ("reflector", reflector.ip, Role.LEARN, reflector),
+        ("reflector6", reflector.ip6, Role.LEARN, reflector),
+    ]
+    if target.kind == "bird":
+        wanted += [("target", target.ip, Role.PUSH, target), ("target6", target.ip6, Role.PUSH, target)]
+    return [
+        Peer(
+            name=name,
+            address=address,
+            local_as=end.as_,
+            peer_as=end.as_,
+            router_id=end.id,
+            role=role,
+            password=end.password,
+            connect=end.connect,
+            port=end.port,
+            device=vrf,
+            hold_time=config.bgp.hold_time,
+            restart_time=config.bgp.restart_time,
+            add_path=role is Role.LEARN and reflector.add_path and target.kind == "kernel",
         )
-    return found
+        for name, address, role, end in wanted
+        if address is not None
+    ]
 
 
 def make_target(config: Config, speaker: Speaker) -> Target:

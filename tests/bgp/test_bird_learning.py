@@ -13,7 +13,17 @@ from polling import until
 from scripted_peer import LEARN, Desk
 
 from arm.bgp.attributes import describe
-from arm.model import Attributes, Family, FeedComplete, FeedDown, FeedUp, Prefix, RoutesLearned, parse_prefix
+from arm.model import (
+    Attributes,
+    Family,
+    FeedComplete,
+    FeedDown,
+    FeedUp,
+    Prefix,
+    RoutesLearned,
+    join_next_hops,
+    parse_prefix,
+)
 
 pytestmark = pytest.mark.root
 
@@ -69,6 +79,29 @@ def bird(tmp_path: Path) -> Iterator[Callable[..., Bird]]:
     yield make
     for one in made:
         one.kill()
+
+
+def test_equal_paths_come_as_one_route_with_all_next_hops(desk: Callable[..., Desk], bird: Callable[..., Bird]) -> None:
+    def static(name: str, hop: int) -> str:
+        routes = "".join(
+            f" route {prefix} blackhole {{ bgp_next_hop = 10.0.0.{hop}; }};"
+            for prefix in ("30.0.0.0/8", *(["31.0.0.0/8"] if hop == 1 else []))
+        )
+        return f"protocol static {name} {{ ipv4; {routes} }}\n"
+
+    one = desk([dataclasses.replace(LEARNER, add_path=True)])
+    base = configuration(one.port, 9).replace("next hop keep;", "next hop keep; add paths tx;")
+    peer = bird("peer", base + static("one", 1) + static("two", 2))
+    peer.start()
+    one.wait(FeedComplete, 2)
+    both = parse_prefix("30.0.0.0/8")
+    hops = [socket.inet_aton("10.0.0.1"), socket.inet_aton("10.0.0.2")]
+    until(lambda: table(one)[both].next_hop == join_next_hops(hops))
+    assert table(one)[parse_prefix("31.0.0.0/8")].next_hop == hops[0]
+    peer.configure(base + static("two", 2))
+    peer.ask("configure")
+    until(lambda: table(one)[both].next_hop == hops[1] and parse_prefix("31.0.0.0/8") not in table(one))
+    peer.kill()
 
 
 def test_the_table_its_changes_and_its_return(desk: Callable[..., Desk], bird: Callable[..., Bird]) -> None:
