@@ -75,10 +75,10 @@ class Arm:
         self.cpu += time.process_time() - before
         return [change for plan in plans for change in _changes(plan)]
 
-    def estimates(self, world: World, now: float) -> list[float]:
-        """What the engine believes of each destination's home, bytes per second."""
-        averages = self.engine.families[Family.IPV4].selection.averages
-        return [averages.rate(world.prefix(home), now) if home >= 0 else 0.0 for home in world.homes]
+    def estimates(self, world: World) -> list[float]:
+        """What the engine expects each destination's home to carry, in a unit of its own."""
+        worth = self.engine.families[Family.IPV4].selection.worth
+        return [worth(world.prefix(home)) if home >= 0 else 0.0 for home in world.homes]
 
 
 def _changes(plan: Plan | None) -> Sequence[Change]:

@@ -72,39 +72,39 @@ class Forest:
             if not busy[place] and parent >= 0 and busy[parent] and inside[place] != hops[parent]:
                 self._exceptions[number[parent]] += 1
         self._node_of = [number[home] if home >= 0 else -1 for home in world.homes]
-        self._price = 0.0
+        self._hint = 0.02
+        """The price of the last solution, in mean loads of a slot: where the next search starts."""
 
-    def solve(self, rates: Sequence[float], slots: int, *, rounds: int = 14) -> Solution:
+    def solve(self, rates: Sequence[float], slots: int, *, rounds: int = 20) -> Solution:
         """The best choice for these rates (bytes per second of each destination)."""
         worth = [0.0] * len(self._parent)
         for node, rate in zip(self._node_of, rates, strict=True):
             if node >= 0:
                 worth[node] += rate
         roaming = sum(rate for node, rate in zip(self._node_of, rates, strict=True) if node < 0)
+        whole = sum(rates)
         low, high = 0.0, 0.0
         bound = float("inf")
-        price = self._price or sum(rates) / max(slots, 1) / 50
+        price = self._hint * whole / max(slots, 1)
         best: tuple[float, float, int] | None = None
         for _ in range(rounds):
             net, used = self._pass(worth, price)
             bound = min(bound, net + price * slots)
             if used > slots:
                 low = price
-                price = price * 1.6 if not high else (low + high) / 2
             else:
                 high, best = price, (price, net + price * used, used)
-                if used > slots * 0.999:
+                if used > slots * 0.999 or price < whole * 1e-12:
                     break
-                price = price / 1.6 if not low else (low + high) / 2
-                if price < 1e-6:
-                    break
+            # Without both ends of the search it goes on in growing steps.
+            price = (low + high) / 2 if low and high else price * 3 if low else price / 3
         while best is None:
-            high = (high or price) * 2
-            net, used = self._pass(worth, high)
-            bound = min(bound, net + high * slots)
+            price = price * 3 + whole * 1e-12
+            net, used = self._pass(worth, price)
+            bound = min(bound, net + price * slots)
             if used <= slots:
-                best = high, net + high * used, used
-        self._price = best[0]
+                best = price, net + price * used, used
+        self._hint = best[0] / whole * max(slots, 1) if best[0] and whole else self._hint
         carried = self._choice(worth, best[0])
         return Solution(best[0], bound + roaming, best[1] + roaming, best[2], carried)
 

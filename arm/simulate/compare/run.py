@@ -191,7 +191,7 @@ def compare(
         for entrant in entrants:
             entrant.grade(rates, whole)
         if bounds is not None and second % bound_every == 0 and not weather.changed:
-            arms = [(e.slots, e.contestant.estimates(world, now)) for e in entrants if isinstance(e.contestant, Arm)]
+            arms = [(e.slots, e.contestant.estimates(world)) for e in entrants if isinstance(e.contestant, Arm)]
             bounds.look(rates, sizes, arms)
         for event, concerned in weather.second():
             if rib is not None:
