@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from arm.simulate import control
-from arm.simulate.lab import assembly, bird, processes
+from arm.simulate.lab import assembly, bird, boot, machine, processes
 from arm.simulate.lab.layout import PEERS, Layout
 from arm.simulate.lab.network import NetworkError, existing
 from arm.simulate.lab.parts import PARTS
@@ -26,7 +27,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default="", help="stands before the names of the namespaces")
     parser.add_argument("--run", type=Path, help="directory for its files (default: /run/arm-lab, with the prefix)")
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="bring it up, or what is missing of it")
+    up = argparse.ArgumentParser(add_help=False)
     up.add_argument("--ipv4", type=int, default=150_000, help="IPv4 prefixes of each upstream")
     up.add_argument("--ipv6", type=int, default=30_000, help="IPv6 prefixes of each upstream")
     up.add_argument(
@@ -44,6 +45,12 @@ def _arguments() -> argparse.ArgumentParser:
     up.add_argument("--packet-log", action="store_true", help="write a record of each packet that arrives")
     up.add_argument("--bird-conf", type=Path, default=_BIRD_CONF)
     up.add_argument("--without", action="append", default=[], choices=tuple(PARTS), help="a part to leave out")
+    commands.add_parser("up", parents=[up], help="bring it up, or what is missing of it")
+    boot_up = commands.add_parser("boot", parents=[up], help="the same, with a switch that boots the Debian package")
+    boot_up.add_argument("--package", type=Path, required=True, metavar="DEB", help="what scripts/build-deb has built")
+    inside = commands.add_parser("inside", help="run a command on the switch that has booted")
+    inside.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    commands.add_parser("reboot", help="reboot that switch")
     status = commands.add_parser("status", help="say how it is")
     status.add_argument("--json", action="store_true")
     commands.add_parser("down", help="take it all away")
@@ -122,12 +129,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         layout = Layout.load(options.run)
-        if options.command == "up":
+        if options.command in ("up", "boot"):
             if layout is None:
                 layout = _layout(options)
             elif layout != _layout(options):
                 say("a lab with other sizes is there already: it stays as it is; take it down to change it")
-            assembly.up(layout, say, without=options.without)
+            if options.command == "boot":
+                boot.up(layout, options.package.resolve(), say, without=options.without)
+            else:
+                assembly.up(layout, say, without=options.without)
             say(f"up: {assembly.address(layout)}")
             return 0
         if options.command == "down":
@@ -137,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"lab: nothing is up in {options.run}", file=sys.stderr)
             return 1
         return _on_part(layout, options)
-    except (assembly.LabError, NetworkError, ValueError, OSError, control.CommandError) as error:
+    except (assembly.LabError, machine.MachineError, NetworkError, ValueError, OSError, control.CommandError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
 
@@ -152,6 +162,10 @@ def _on_part(layout: Layout, options: argparse.Namespace) -> int:
             processes.stop(layout, options.part)
         case "kill":
             processes.kill(layout, options.part, signal.SIGKILL)
+        case "inside":
+            return subprocess.run(machine.command(layout, *options.words), check=False).returncode
+        case "reboot":
+            boot.reboot(layout)
         case "tell":
             print(json.dumps(control.ask(layout.control(options.part), *options.words)))
     return 0

@@ -31,7 +31,7 @@ class Program:
 
     name: str
     namespace: str
-    """Full name."""
+    """Full name; empty for a program that goes into its namespaces by itself."""
     command: Sequence[str]
     environment: Mapping[str, str] | None = None
     """More variables."""
@@ -54,7 +54,8 @@ def start(layout: Layout, program: Program) -> int:
     if current is not None:
         return current
     stop(layout, program.name)  # what a crash of it left behind
-    command = ["ip", "netns", "exec", program.namespace, *program.command]
+    into = ["ip", "netns", "exec", program.namespace] if program.namespace else []
+    command = [*into, *program.command]
     environment = {**os.environ, **(program.environment or {})}
     actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
