@@ -93,7 +93,7 @@ def _status(layout: Layout, as_json: bool) -> int:
                 answers[name] = control.ask(layout.control(name), "status", timeout=5)
             except (OSError, control.CommandError) as error:
                 answers[name] = {"error": str(error)}
-    pids = {name: processes.running(layout, name) for name in PARTS}
+    pids = {name: processes.running(layout, name) for name in dict.fromkeys((*PARTS, *processes.noted(layout)))}
     there = existing()
     whole = all(pids[name] for name in processes.noted(layout)) and set(layout.namespaces) <= there
     if as_json:
@@ -110,7 +110,7 @@ def _status(layout: Layout, as_json: bool) -> int:
     for peer in PEERS:
         if (got := answers.get(f"receiver-{peer.letter}")) and "packets" in got:
             print(f"{peer.name:<11} {got['packets']:,} packets to {got['destinations']:,} destinations")
-    if pids["arm"]:
+    if pids["arm"] or pids.get(machine.NAME):
         print(f"page        {assembly.address(layout)}")
     return 0 if whole else 1
 
