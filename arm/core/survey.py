@@ -47,10 +47,10 @@ class Surveyor:
         for prefix in prefixes:
             state = self.families[family_of(prefix)]
             winner, default = state.rib.winner(prefix), state.planner.default
-            if winner is None or state.selection.policy.refusal(prefix) is not None:
-                found.append(None)
-            elif default is not None and winner.next_hop == default.next_hop:
+            if winner is not None and default is not None and winner.next_hop == default.next_hop:
                 found.append(0)
+            elif winner is None or state.selection.policy.refusal(prefix) is not None:
+                found.append(None)
             else:
                 found.append(1 + len(state.rib.exceptions(prefix, winner.next_hop)))
         return found

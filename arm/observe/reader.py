@@ -30,6 +30,10 @@ class Reader(Protocol):
         """The routes of exactly these prefixes; None where the table has none."""
         ...
 
+    def matches(self, addresses: Sequence[bytes]) -> Sequence[Route | None]:
+        """The longest match of each packed address; None where the table has none."""
+        ...
+
     def more_specifics(self, prefix: Prefix, limit: int) -> Sequence[Route]:
         """At most `limit` routes of the table inside `prefix`, itself left out, in address order."""
         ...

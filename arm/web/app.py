@@ -12,6 +12,7 @@ from pathlib import Path
 from flask import Flask, Response, request, send_from_directory
 
 from arm import __version__
+from arm.analytics import Analytics
 from arm.config import Config
 from arm.model import ChangeRecord, Explanation, Family, SessionStatus, parse_address, parse_prefix
 from arm.observe import metrics
@@ -20,6 +21,7 @@ from arm.observe.reader import Reader
 from arm.observe.trend import SPANS
 from arm.web import breakdown, cache, capacity, difference, machine, prefixes, settings, shapes, topprefixes
 from arm.web.access import restrict
+from arm.web.analytics import create_blueprint
 from arm.web.arguments import TEXT_LIMIT, ArgumentError, Arguments
 from arm.web.guard import Missing, answer, protect
 
@@ -30,7 +32,9 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def create_app(board: Board, config: Config, *, now_ms: Callable[[], int] = _now_ms) -> Flask:
+def create_app(
+    board: Board, config: Config, *, analytics: Analytics | None = None, now_ms: Callable[[], int] = _now_ms
+) -> Flask:
     """The WSGI application. `now_ms` is the wall clock in milliseconds since the epoch."""
     app = Flask("arm.web", static_folder=str(STATIC), static_url_path="/static")
     app.url_map.merge_slashes = False
@@ -42,6 +46,8 @@ def create_app(board: Board, config: Config, *, now_ms: Callable[[], int] = _now
     _arm(app, board, now_ms)
     _views(app, board, config)
     _bgp(app, board)
+    if analytics is not None:
+        app.register_blueprint(create_blueprint(analytics, board))
     return app
 
 

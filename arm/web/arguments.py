@@ -37,10 +37,9 @@ class Arguments:
             raise ArgumentError(f"{name} is longer than {TEXT_LIMIT} characters")
         return value
 
-    def text(self, name: str, default: str) -> str:
-        """Any text of bounded length."""
-        value = self._text(name)
-        return default if value is None else value
+    def text(self, name: str) -> str | None:
+        """Any text of bounded length; None if it is not given."""
+        return self._text(name)
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """A decimal integer from `low` to `high`."""

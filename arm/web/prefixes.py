@@ -58,7 +58,7 @@ class Query:
             state=arguments.choice("state", "", {state: state for state in STATES}) or None,
             as_number=number if number >= 0 else None,
             next_hop=_next_hop(arguments),
-            within=_within(arguments, family),
+            within=_within(arguments),
         )
 
     @property
@@ -75,8 +75,8 @@ def family_argument(arguments: Arguments) -> Family:
 
 
 def _next_hop(arguments: Arguments) -> str | None:
-    text = arguments.text("nexthop", "")
-    if not text:
+    text = arguments.text("nexthop")
+    if text is None:
         return None
     try:
         return str(ipaddress.ip_address(text))
@@ -84,17 +84,14 @@ def _next_hop(arguments: Arguments) -> str | None:
         raise ArgumentError(f"nexthop={text[:40]!r} is not an address") from None
 
 
-def _within(arguments: Arguments, family: Family) -> Prefix | None:
-    text = arguments.text("within", "")
-    if not text:
+def _within(arguments: Arguments) -> Prefix | None:
+    text = arguments.text("within")
+    if text is None:
         return None
     try:
-        prefix = parse_prefix(text)
+        return parse_prefix(text)
     except ValueError as error:
         raise ArgumentError(f"within: {error}") from None
-    if family_of(prefix) is not family:
-        raise ArgumentError(f"within={text[:60]!r} is not of the family {family_key(family)}")
-    return prefix
 
 
 def document(board: Board, query: Query) -> shapes.Json:
@@ -129,6 +126,7 @@ def document(board: Board, query: Query) -> shapes.Json:
             }
         )
     return {
+        "time_ms": now_ms,
         "family": family_key(query.family),
         "direction": query.direction,
         "active": len(snapshot.rates),
@@ -150,7 +148,7 @@ def _filtered(board: Board, query: Query) -> list[tuple[Route, int]]:
         found = [one for one in found if query.next_hop in _hops(one[0])]
     if query.within is not None:
         within = query.within
-        found = [one for one in found if contains(within, one[0].prefix)]
+        found = [one for one in found if family_of(within) is query.family and contains(within, one[0].prefix)]
     if query.state is not None or query.sort == "state":
         states = active.states(board, query.family, query.direction)
         found = [one for one in found if query.state is None or states.get(one[0].prefix) == query.state]

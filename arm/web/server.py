@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from wsgiref.types import WSGIApplication
 
 from waitress import create_server, wasyncore
+from waitress.task import ThreadedTaskDispatcher
 from waitress.trigger import trigger
 
 from arm.web.guard import MOST_BODY
@@ -33,24 +34,31 @@ class Server:
         app: WSGIApplication,
         sockets: Sequence[socket.socket],
         *,
+        threads: int = THREADS,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.failed: BaseException | None = None
         self._on_failure = on_failure
         self._stopping = threading.Event()
         self._map: dict[int, object] = {}
-        self._server = create_server(
-            app,
-            map=self._map,
-            sockets=list(sockets),
-            threads=THREADS,
-            connection_limit=MOST_CONNECTIONS,
-            channel_timeout=IDLE_SECONDS,
-            max_request_header_size=MOST_HEADER,
-            max_request_body_size=MOST_BODY,
-            asyncore_use_poll=True,
-            ident="",
-        )
+        # waitress does not take both kinds in one call; they share the threads and the loop.
+        kinds = [[sock for sock in sockets if (sock.family == socket.AF_UNIX) == unix] for unix in (False, True)]
+        self._dispatcher: ThreadedTaskDispatcher | None = None
+        for some in filter(None, kinds):
+            server = create_server(
+                app,
+                map=self._map,
+                _dispatcher=self._dispatcher,
+                sockets=some,
+                threads=threads,
+                connection_limit=MOST_CONNECTIONS,
+                channel_timeout=IDLE_SECONDS,
+                max_request_header_size=MOST_HEADER,
+                max_request_body_size=MOST_BODY,
+                asyncore_use_poll=True,
+                ident="",
+            )
+            self._dispatcher = server.task_dispatcher
         self._wake = trigger(self._map)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
@@ -64,7 +72,8 @@ class Server:
         if self._thread.is_alive():
             self._wake.pull_trigger()
             self._thread.join()
-        self._server.task_dispatcher.shutdown(timeout=1)
+        if self._dispatcher is not None:
+            self._dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _run(self) -> None:

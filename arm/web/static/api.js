@@ -9,12 +9,23 @@ export class ApiError extends Error {
   }
 }
 
+/** The token that reads may need; it stays in this tab. */
+export function useToken(token) {
+  sessionStorage.setItem("arm-token", token);
+}
+
+function headers() {
+  const token = sessionStorage.getItem("arm-token");
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
 /** Gets a JSON document; throws ApiError with the server's sentence, or with one of our own. */
 export async function get(path, args = {}) {
   const query = new URLSearchParams(args).toString();
   let answer;
   try {
-    answer = await fetch(query ? `${path}?${query}` : path, { signal: AbortSignal.timeout(WAIT_MS), cache: "no-store" });
+    const options = { headers: headers(), signal: AbortSignal.timeout(WAIT_MS), cache: "no-store" };
+    answer = await fetch(query ? `${path}?${query}` : path, options);
   } catch (failure) {
     const late = failure.name === "TimeoutError";
     throw new ApiError(0, late ? "ARM does not answer in time" : "ARM can not be reached");

@@ -1,15 +1,20 @@
 // The page: which view is shown, the poll of the status, and what stands above every view.
 
-import { get, every } from "./api.js";
+import { get, every, useToken } from "./api.js";
 import { h, replace, setText } from "./dom.js";
+import { cache } from "./cache.js";
+import { capacity } from "./capacity.js";
 import { changes } from "./changes.js";
 import { help } from "./help.js";
 import { overview } from "./overview.js";
 import { prefixes } from "./prefixes.js";
+import { resources } from "./resources.js";
+import { settings } from "./settings.js";
+import { traffic } from "./traffic.js";
 import { age, bitrate, count, moment, perSecond, percent } from "./units.js";
 import { why } from "./why.js";
 
-const VIEWS = { "": overview, prefixes, changes, help };
+const VIEWS = { "": overview, traffic, prefixes, cache, capacity, changes, resources, config: settings, help };
 const NAME = "Active Route Manager";
 
 const main = document.getElementById("main");
@@ -26,7 +31,7 @@ let status = null;
 
 /** Shows another view; its address can be shared and goes into the history. */
 function go(path, args = {}) {
-  const query = new URLSearchParams(args).toString();
+  const query = new URLSearchParams(Object.entries(args).filter(([, value]) => value !== "")).toString();
   location.hash = query ? `#${path}?${query}` : `#${path}`;
 }
 
@@ -89,7 +94,31 @@ function showHealth(document) {
   ].filter(Boolean));
 }
 
+/** Asks for the token that the configuration protects reading with. */
+function showLocked(failure) {
+  health.className = "health warning lost";
+  announce(failure.message);
+  replace(health, "locked", () => [
+    h("p.level", {}, h("span.sign", { "aria-hidden": "true" }), "The token is needed"),
+    h("form.filters", {
+      submit: (event) => {
+        event.preventDefault();
+        useToken(event.target.elements.token.value);
+        delete health.dataset.key;
+        poll.now();
+        route();
+      },
+    }, h("label.hidden", { for: "token" }, "Token"),
+      h("input", { id: "token", name: "token", type: "password", autocomplete: "current-password", placeholder: "[http] token" }),
+      h("button", { type: "submit" }, "Show")),
+  ]);
+}
+
 function showLost(failure) {
+  if (failure.code === 401) {
+    showLocked(failure);
+    return;
+  }
   health.className = "health error lost";
   const text = failure.code === 503 ? failure.message : `${failure.message}. What is shown below is old`;
   announce(text);
@@ -99,7 +128,7 @@ function showLost(failure) {
   ]);
 }
 
-every(1000, async () => {
+const poll = every(1000, async () => {
   try {
     status = await get("/arm/status/json");
     live.className = "live on";
@@ -121,7 +150,9 @@ every(1000, async () => {
 search.addEventListener("submit", (event) => {
   event.preventDefault();
   const query = field.value.trim();
-  if (query) go(`/why/${query}`);
+  const as = /^AS\s*(\d+)$/i.exec(query);
+  if (as) go("/prefixes", { as: as[1] });
+  else if (query) go(`/why/${query}`);
 });
 
 document.addEventListener("keydown", (event) => {

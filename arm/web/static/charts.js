@@ -2,7 +2,7 @@
 
 import { get, every } from "./api.js";
 import { h, setText } from "./dom.js";
-import { bits, clock, count, percent, perSecond } from "./units.js";
+import { bits, bytes, clock, count, duration, percent, perSecond } from "./units.js";
 import { OUTCOMES } from "./words.js";
 
 const HEIGHT = 170;
@@ -87,9 +87,30 @@ const CHARTS = [
       { name: "datagrams dropped", color: "removed", dashed: true, of: (columns) => columns["sflow.dropped"] },
     ],
   },
+  {
+    title: "ARM's CPU",
+    about: "of one core",
+    unit: percent,
+    least: 0.1,
+    lines: [{ name: "CPU", color: "ipv4", of: (columns) => columns["process.cpu"] }],
+  },
+  {
+    title: "ARM's memory",
+    about: "resident",
+    unit: bytes,
+    lines: [{ name: "memory", color: "ipv4", of: (columns) => columns["process.rss"] }],
+  },
+  {
+    title: "Engine tick",
+    about: "time that the engine's tick took, one each second",
+    unit: duration,
+    least: 0.002,
+    lines: [{ name: "tick", color: "ipv4", of: (columns) => columns["engine.tick"] }],
+  },
 ];
+const OVERVIEW = ["Coverage", "IPv4 traffic", "IPv6 traffic", "Hardware slots", "Changes in hardware", "sFlow samples"];
 
-function color(name) {
+export function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--c-${name.replace("_", "-")}`).trim();
 }
 
@@ -214,8 +235,8 @@ class Chart {
   }
 }
 
-/** All charts, with the choice of the span that they show. */
-export function charts(span, onSpan) {
+/** The charts of these titles, with the choice of the span that they show. */
+export function charts(span, onSpan, titles = OVERVIEW) {
   if (!globalThis.uPlot) {
     const element = h(
       "p.note",
@@ -224,7 +245,7 @@ export function charts(span, onSpan) {
     );
     return { element, stop() {} };
   }
-  const drawn = CHARTS.map((spec) => new Chart(spec, "trend"));
+  const drawn = CHARTS.filter((spec) => titles.includes(spec.title)).map((spec) => new Chart(spec, "trend"));
   const failure = h("p.note", { role: "alert", hidden: true });
   let times = [];
   let columns = {};

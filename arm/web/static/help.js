@@ -48,6 +48,13 @@ export function help() {
         [link("/arm/status/json"), "everything on the overview"],
         [link("/arm/trend/json"), "the charts; span=5m, 1h or 24h, after=milliseconds"],
         [link("/arm/prefixes/json"), "prefixes by traffic with their state; family, direction, maxPrefixes, offset"],
+        [link("/arm/traffic/json"), "traffic by AS path, AS, neighbouring AS or next hop; by, family, direction, maxKeys"],
+        [link("/arm/cache/json"), "the hardware as a cache; family"],
+        [link("/arm/capacity/json"), "what so many slots would carry; family"],
+        [link("/arm/diff/json"), "the busiest outside of hardware, the idlest inside; family, maxPrefixes"],
+        [link("/arm/resources/json"), "the switch's counters, ARM's own CPU, memory and times"],
+        [link("/arm/config/json"), "the configuration in force"],
+        [link("/openapi.json"), "all of it described for programs (OpenAPI)"],
         [link("/arm/changes/json"), "what went in and out; after=number, maxChanges"],
         [h("span.mono", {}, "/arm/route/192.0.2.1/json"), "why a prefix or address is in hardware, or not"],
         [

@@ -5,13 +5,7 @@ import { h, replace, setText, setWidth } from "./dom.js";
 import { age, bitrate, bytes, count, duration, moment, percent, perSecond } from "./units.js";
 import { OUTCOMES } from "./words.js";
 import { ranking } from "./ranking.js";
-
-const FAMILIES = { ipv4: "IPv4", ipv6: "IPv6" };
-
-function fact(name, title) {
-  const value = h("dd");
-  return { value, element: h("div.fact", { title }, h("dt", {}, name), value) };
-}
+import { fact, FAMILIES, table } from "./tables.js";
 
 function familyCard(family, name) {
   const coverage = h("strong.big");
@@ -77,17 +71,6 @@ function familyCard(family, name) {
     setText(facts.hop.value, now.default_next_hop ?? "none");
   }
   return { element, update };
-}
-
-function table(caption, heads) {
-  const body = h("tbody");
-  const element = h(
-    "div.scroll",
-    { tabindex: "0", role: "region", "aria-label": `Table of ${caption}` },
-    h("table", {}, h("caption.hidden", {}, caption), h("thead", {}, h("tr", {}, heads.map(([text, kind]) =>
-      h(kind ? `th.${kind}` : "th", { scope: "col" }, text)))), body),
-  );
-  return { element, body };
 }
 
 function sessionsCard() {
