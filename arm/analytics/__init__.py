@@ -1,0 +1,21 @@
+"""Real-time analytics on the same samples that choose the routes: flows, thresholds, events and metrics.
+
+    values, sample      one sampled packet or request as flow keys (headers, http: where they come from)
+    routes              the keys that the table gives, asked for in batches
+    language            how keys and filters are written -> terms;  patterns: expressions that can not hang
+    functions, compiler terms -> functions of a sample
+    definitions         what users define, checked;  groups: prefixes by name
+    cache, flows        definitions at work: moving averages in bounded memory
+    counters, metrics   counter records -> metrics by agent and data source
+    thresholds, journal events that readers follow
+    service             the thread, the queue, the limits;  memory: definitions survive a restart
+    queries             what REST answers
+
+Nothing here may slow the choice of routes: see `service` for how that is kept.
+"""
+
+from arm.analytics.definitions import DefinitionError
+from arm.analytics.language import LanguageError
+from arm.analytics.service import Analytics, Limit
+
+__all__ = ["Analytics", "DefinitionError", "LanguageError", "Limit"]

@@ -1,0 +1,151 @@
+"""The flow cache of one definition: an exponentially weighted moving average for each flow, in bounded memory.
+
+A sample of value v adds v/t to its flow's rate, and all rates fall by the factor e every t seconds; that is stored
+without touching idle flows (forward decay: Cormode 2009). No more than 2*capacity flows are kept. When there are more,
+the capacity+1st largest weight is taken off all of them and those that reach zero are forgotten (Misra and Gries 1982,
+in batches). Hence the bound: a flow's value is never too high, and too low by at most W/(capacity+1), where W is the
+definition's total over all flows: whatever carries more than that share is there. While no more than 2*capacity
+flows are active nothing is taken off, and every value is exact up to sampling.
+
+No clock and no lock: times are passed in, and one thread at a time may call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from arm.analytics.values import Key, Source
+
+_RESCALE: Final = 40.0
+"""Time constants after which the weights are brought back to scale; e**40 is far from the end of floats."""
+MOST_SOURCES: Final = 4096
+"""Data sources of which totals are kept; anyone who can send datagrams can make some up."""
+_FORGET: Final = 0.01
+"""Weight (bytes, frames, ...) below which a flow is forgotten: a hundredth of what one unsampled packet brings."""
+
+
+@dataclass(slots=True)
+class Mark:
+    """The course of a flow that is logged."""
+
+    first: float
+    last: float
+    total: float
+
+
+class FlowCache:
+    """Rates of flows by Key, and the totals of the data sources."""
+
+    def __init__(self, t: float, capacity: int, now: float, *, log: bool = False) -> None:
+        self.t = t
+        self.capacity = capacity
+        self.marks: dict[Key, Mark] | None = {} if log else None
+        self.dropped = 0
+        """Flows forgotten for lack of room."""
+        self._flows: dict[Key, float] = {}
+        self._sources: dict[Source, float] = {}
+        self._landmark = now
+        self._offset = 0.0
+        self._ended: list[tuple[Key, Mark]] = []
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    # --- in ----------------------------------------------------------------------------------------------------------
+
+    def weight(self, now: float) -> float:
+        """What a unit of value weighs now; to be asked for once a batch."""
+        age = (now - self._landmark) / self.t
+        if age > _RESCALE:
+            self._rescale(now)
+            return 1.0
+        return math.exp(age)
+
+    def add(self, key: Key, weighted: float) -> None:
+        """Count a value times `weight`."""
+        flows = self._flows
+        if key in flows:
+            flows[key] += weighted
+        else:
+            flows[key] = weighted
+            if len(flows) > 2 * self.capacity:
+                self._prune()
+        source, sources = key[0], self._sources
+        if source in sources:
+            sources[source] += weighted
+        elif len(sources) < MOST_SOURCES:
+            sources[source] = weighted
+
+    def mark(self, key: Key, value: float, now: float) -> None:
+        """Note the course of a flow; after `add`."""
+        if self.marks is None or key not in self._flows:
+            return
+        mark = self.marks.get(key)
+        if mark is None:
+            self.marks[key] = Mark(now, now, value)
+        else:
+            mark.last = now
+            mark.total += value
+
+    # --- out ---------------------------------------------------------------------------------------------------------
+
+    def scale(self, now: float) -> float:
+        """What a stored weight is to be multiplied by to get a rate per second."""
+        return math.exp(-(now - self._landmark) / self.t) / self.t
+
+    def flows(self) -> Iterator[tuple[Key, float]]:
+        """Keys and stored weights."""
+        return iter(self._flows.items())
+
+    def snapshot(self) -> dict[Key, float]:
+        """A copy of the keys and stored weights."""
+        return self._flows.copy()
+
+    def get(self, key: Key) -> float:
+        """Stored weight of a flow; 0 if it is not kept."""
+        return self._flows.get(key, 0.0)
+
+    def totals(self, now: float) -> dict[Source, float]:
+        """Rate per second of each data source, all flows together."""
+        scale = self.scale(now)
+        return {source: weight * scale for source, weight in self._sources.items()}
+
+    def error(self, now: float) -> float:
+        """By how much at most any flow's value is too low, per second."""
+        return self._offset * self.scale(now)
+
+    # --- upkeep ------------------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float, idle: float) -> list[tuple[Key, Mark]]:
+        """Forget what has decayed; the logged flows that have ended (no sample for `idle` seconds, or forgotten)."""
+        least = _FORGET * math.exp((now - self._landmark) / self.t)
+        if self._flows:
+            self._flows = {key: weight for key, weight in self._flows.items() if weight >= least}
+        self._sources = {source: weight for source, weight in self._sources.items() if weight >= least}
+        if self._offset < least:
+            self._offset = 0.0
+        ended, self._ended = self._ended, []
+        if self.marks is not None:
+            gone = [key for key, mark in self.marks.items() if now - mark.last >= idle or key not in self._flows]
+            ended += [(key, self.marks.pop(key)) for key in gone]
+        return ended
+
+    def _prune(self) -> None:
+        flows = self._flows
+        cut = sorted(flows.values(), reverse=True)[self.capacity]
+        self._flows = {key: weight - cut for key, weight in flows.items() if weight > cut}
+        self._offset += cut
+        self.dropped += len(flows) - len(self._flows)
+        if self.marks is not None:
+            for key in [key for key in self.marks if key not in self._flows]:
+                self._ended.append((key, self.marks.pop(key)))
+
+    def _rescale(self, now: float) -> None:
+        factor = math.exp(-(now - self._landmark) / self.t)
+        self._landmark = now
+        self._flows = {key: weight * factor for key, weight in self._flows.items() if weight * factor > 1e-30}
+        self._sources = {source: weight * factor for source, weight in self._sources.items() if weight * factor > 1e-30}
+        self._offset *= factor

@@ -1,0 +1,49 @@
+"""Definitions, thresholds and groups on disk, so that they survive a restart.
+
+One small JSON file, replaced as a whole. A file that can not be read, or holds something that is not right any more, is
+reported and does not keep ARM from starting.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+_NAME: Final = "analytics.json"
+_MOST: Final = 16 * 1024 * 1024
+
+
+def load(directory: Path) -> dict[str, Any]:
+    """What was saved; empty if nothing was, or it can not be read."""
+    path = directory / _NAME
+    try:
+        if path.stat().st_size > _MOST:
+            raise ValueError("it is too large")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("it is no object")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as problem:
+        log.warning("analytics definitions not read path=%s error=%r", path, str(problem))
+        return {}
+    return document
+
+
+def save(directory: Path, document: dict[str, Any]) -> None:
+    """Replace what was saved; a failure is logged, since the definitions stand without it."""
+    path = directory / _NAME
+    fresh = path.with_suffix(".new")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as problem:
+        log.warning("analytics definitions not saved path=%s error=%r", path, str(problem))

@@ -1,0 +1,162 @@
+"""What the table says of an address, kept beside the samples so that none of them has to ask the engine.
+
+Addresses that are new wait in a list; the analytics thread asks the engine for all of them at once between two batches
+of samples, and what is older than a few seconds is asked for again with them while the old answer still serves. So the
+engine answers a few questions a second, however many samples there are, and a key is never wrong for being new: the
+sample that showed a new address waits for the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from arm.analytics.sample import Compute, Sample
+from arm.analytics.values import Value
+from arm.bgp.attributes import describe
+from arm.model import Route, format_prefix, split_next_hops
+
+REFRESH: Final = 10.0
+"""Seconds after which an answer is asked for again."""
+REFRESH_NOTHING: Final = 1.0
+"""The same where the table had no route: it may be still being learned."""
+MOST_ASKED: Final = 2000
+"""Addresses in one question: some milliseconds of the engine's time."""
+MOST_KNOWN: Final = 100_000
+
+Lookup = Callable[[Sequence[bytes]], Sequence[Route | None]]
+"""The longest matches of addresses; TimeoutError or observe's Busy if the engine does not answer."""
+
+
+class Unresolved(Exception):  # noqa: N818 - the sample waits, nothing is wrong
+    """The table has not been asked for an address yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What flow keys need of the route to an address; all None where the table has no route."""
+
+    prefix: str | None = None
+    bits: int | None = None
+    next_hop: bytes | None = None
+    origin_as: int | None = None
+    peer_as: int | None = None
+    aspath: str | None = None
+    communities: str | None = None
+    localpref: int | None = None
+
+
+NOTHING: Final = Known()
+
+
+class Routes:
+    """Addresses and what is known of them. Belongs to the analytics thread."""
+
+    def __init__(self, lookup: Lookup, local_as: int) -> None:
+        self._lookup = lookup
+        self._local_as = local_as
+        self._known: dict[bytes, tuple[Known, float]] = {}
+        self._wanted: dict[bytes, None] = {}
+        self._now = 0.0
+        self.asked = 0
+        """Questions put to the engine."""
+        self.failures = 0
+        """Those it had no time for."""
+
+    def of(self, address: bytes) -> Known:
+        """What is known of an address; Unresolved if nothing is yet."""
+        found = self._known.get(address)
+        if found is None:
+            self._wanted[address] = None
+            raise Unresolved
+        if found[1] < self._now:
+            self._wanted[address] = None
+        return found[0]
+
+    def want(self, address: Value | None) -> None:
+        """Have the next question ask for an address too, if nothing is known of it."""
+        if isinstance(address, bytes) and address not in self._known:
+            self._wanted[address] = None
+
+    def resolve(self, now: float) -> bool:
+        """Ask for what is wanted; False if the engine did not answer (what is not known by then stays Unresolved)."""
+        self._now = now
+        if not self._wanted:
+            return True
+        wanted = list(self._wanted)
+        fresh = [address for address in wanted if address not in self._known]
+        stale = [address for address in wanted if address in self._known]
+        batch = (fresh + stale)[:MOST_ASKED]
+        self._wanted.clear()
+        self.asked += 1
+        try:
+            found = self._lookup(batch)
+        except Exception:
+            self.failures += 1
+            return False
+        if len(self._known) + len(batch) > MOST_KNOWN:
+            self._known.clear()
+        for address, route in zip(batch, found, strict=True):
+            if route is None:
+                self._known[address] = (NOTHING, now + REFRESH_NOTHING)
+            else:
+                self._known[address] = (self._describe(route), now + REFRESH)
+        return True
+
+    def _describe(self, route: Route) -> Known:
+        view = describe(route.attributes)
+        internal = not view.aspath_segments
+        hop = split_next_hops(route.attributes.next_hop)[0]
+        return Known(
+            prefix=format_prefix(route.prefix),
+            bits=route.prefix[1],
+            next_hop=hop[:16],
+            # a route of one's own has an empty path
+            origin_as=self._local_as if internal else view.origin_as,
+            peer_as=self._local_as if internal else view.peer_as,
+            aspath=view.aspath,
+            communities="-".join(view.communities) or None,
+            localpref=view.localpref,
+        )
+
+    # --- flow keys ---------------------------------------------------------------------------------------------------
+
+    def plan(self) -> dict[str, Compute]:
+        """How each key of the table is worked out."""
+
+        def source(pick: Callable[[Known], Value | None]) -> Compute:
+            def compute(sample: Sample) -> Value | None:
+                address = sample["ipsource"] or sample["ip6source"]
+                return pick(self.of(address)) if isinstance(address, bytes) else None
+
+            return compute
+
+        def destination(pick: Callable[[Known], Value | None]) -> Compute:
+            def compute(sample: Sample) -> Value | None:
+                address = sample["ipdestination"] or sample["ip6destination"]
+                return pick(self.of(address)) if isinstance(address, bytes) else None
+
+            return compute
+
+        def next_hop(size: int) -> Callable[[Known], Value | None]:
+            return lambda known: known.next_hop if known.next_hop is not None and len(known.next_hop) == size else None
+
+        return {
+            "ipsourcemaskbits": source(lambda known: known.bits),
+            "ipdestinationmaskbits": destination(lambda known: known.bits),
+            "bgpnexthop": destination(next_hop(4)),
+            "bgpnexthop6": destination(next_hop(16)),
+            "bgpas": destination(lambda known: self._local_as if known.bits is not None else None),
+            "bgpsourceas": source(lambda known: known.origin_as),
+            "bgpsourcepeeras": source(lambda known: known.peer_as),
+            "bgpdestinationas": destination(lambda known: known.origin_as),
+            "bgpdestinationpeeras": destination(lambda known: known.peer_as),
+            "bgpdestinationaspath": destination(lambda known: known.aspath),
+            "bgpcommunities": destination(lambda known: known.communities),
+            "bgplocalpref": destination(lambda known: known.localpref),
+        }
+
+
+KEYS: Final = tuple(Routes(lambda _: (), 0).plan())
+"""Keys that come from the table."""

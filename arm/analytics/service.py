@@ -1,0 +1,404 @@
+"""The analytics as a part of the daemon: one thread, a bounded queue before it, and what REST asks of it.
+
+The sFlow listener hands over the octets of a datagram and goes on; nothing is taken apart on its thread. Without a
+definition it hands over only datagrams with counters, so that analytics nobody uses cost nothing. When samples come
+faster than they can be counted, datagrams are dropped and counted, and those that were not stand for them: the values
+stay right, and get noisier. One lock is held for a batch of samples or for the answer to one question, a few
+milliseconds each; it is never held while the engine is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from arm.analytics import memory
+from arm.analytics.definitions import (
+    DefinitionError,
+    FlowDefinition,
+    ThresholdDefinition,
+    check_name,
+    read_flow,
+    read_group,
+    read_threshold,
+)
+from arm.analytics.flows import Flow, Flows
+from arm.analytics.groups import Group
+from arm.analytics.journal import Journal
+from arm.analytics.language import LanguageError
+from arm.analytics.metrics import MetricStore, Reading
+from arm.analytics.routes import Lookup, Routes
+from arm.analytics.thresholds import Threshold
+from arm.analytics.values import Source, Value, source_text, text_of
+from arm.config import AnalyticsConfig
+from arm.sflow.datagram import DatagramError
+from arm.sflow.records import CounterSample, decode
+
+log = logging.getLogger(__name__)
+
+_POLL: Final = 0.05
+"""Seconds between two looks at the queue while definitions stand."""
+_POLL_COUNTERS: Final = 0.5
+_BATCH: Final = 64
+"""Datagrams that are counted while the lock is held."""
+_ATTEMPTS: Final = 3
+"""Questions to the table for one batch: a key may need the route of an address that only another function finds."""
+_JUDGE_EVERY: Final = 0.2
+_SWEEP_EVERY: Final = 1.0
+_LOG_EVERY: Final = 10.0
+_WATCH_SECONDS: Final = 10.0
+
+
+class Tap(Protocol):
+    """Where the datagrams come from: the sFlow listener."""
+
+    def tap(self, callback: Callable[[bytes], None] | None, *, counters_only: bool = False) -> None: ...
+
+
+class Limit(ValueError):  # noqa: N818 - the configuration's word, not a mistake in the program
+    """A limit of the configuration is reached; the text says which."""
+
+
+class Analytics:
+    """Everything that is defined and known. `start` and `stop` it; any thread may call the rest."""
+
+    def __init__(
+        self,
+        config: AnalyticsConfig,
+        tap: Tap,
+        lookup: Lookup,
+        *,
+        local_as: int,
+        directory: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        country: Callable[[bytes], str | None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """`lookup` asks the table; `directory` is where definitions are kept, None to forget them."""
+        self.config = config
+        self.country = country
+        self.clock = clock
+        self.wall_ms = wall_ms
+        self.routes = Routes(lookup, local_as)
+        self.metrics = MetricStore()
+        self.events = Journal("eventID")
+        self.ended = Journal("flowID")
+        self.lock = threading.RLock()
+        self.flows = Flows(self, config.flows)
+        self.thresholds: dict[str, Threshold] = {}
+        self.groups: dict[str, Group] = {}
+        self.dropped = 0
+        """Datagrams for which the queue had no room."""
+        self.failures = 0
+        """Datagrams on which the program failed: a bug, logged."""
+        self._tap = tap
+        self._directory = directory
+        self._on_failure = on_failure
+        self._queue: deque[bytes] = deque()
+        self._received = 0
+        self._factor = 1.0
+        self._counted = (0, 0)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._watch_until = 0.0
+        self._next_judge = self._next_sweep = clock()
+        self._log_after = 0.0
+        self._logged = 0
+        self._thread = threading.Thread(target=self._run, name="analytics", daemon=True)
+        if directory is not None:
+            self._recall(memory.load(directory))
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._retap()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and let those who wait for events go."""
+        self._tap.tap(None)
+        self._stopping = True
+        self._wake.set()
+        self.events.close()
+        self.ended.close()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _retap(self) -> None:
+        self._tap.tap(self._receive, counters_only=not (self.flows.active or self.flows.watch))
+        self._wake.set()
+
+    # --- the listener's thread ---------------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        self._received += 1
+        if len(self._queue) >= self.config.queue:
+            self.dropped += 1
+        else:
+            self._queue.append(data)
+
+    # --- the thread of the analytics ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._wake.wait(_POLL if self.flows.active or self.flows.watch else _POLL_COUNTERS)
+                self._wake.clear()
+                while not self._stopping and self.step(self.clock()):
+                    pass
+        except BaseException as problem:
+            log.exception("analytics failed error=%r", str(problem))
+            if self._on_failure is not None:
+                self._on_failure(problem)
+
+    def step(self, now: float) -> bool:
+        """Count a batch of what waits, and do what is due; True if more waits. Made for one thread, or for a test."""
+        queue = self._queue
+        batch = [queue.popleft() for _ in range(min(len(queue), _BATCH))]
+        if batch:
+            with self.lock:
+                self.flows.begin(now)
+                for data in batch:
+                    self._take(data, now)
+            self._resolve(now)
+        if now >= self._next_judge:
+            self._next_judge = now + _JUDGE_EVERY
+            self._judge(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_EVERY
+            self._sweep(now)
+        return bool(queue)
+
+    def _resolve(self, now: float) -> None:
+        """Ask the engine for the routes that are missing, without the lock, and count what waited for them."""
+        for attempt in range(_ATTEMPTS):
+            answered = self.routes.resolve(now)
+            if not self.flows.waiting:
+                return
+            with self.lock:
+                self.flows.begin(now)
+                self.flows.settle(now, last=not answered or attempt == _ATTEMPTS - 1)
+
+    def _take(self, data: bytes, now: float) -> None:
+        try:
+            if self.flows.active or self.flows.watch:
+                self.flows.take(data, self._factor, now)
+            self._counters(data, now)
+        except Exception as problem:  # one datagram must not end the analytics, whatever is in it
+            self.failures += 1
+            if now >= self._log_after:
+                self._log_after = now + _LOG_EVERY
+                log.error("analytics failed on a datagram count=%d", self.failures, exc_info=problem)
+
+    def _counters(self, data: bytes, now: float) -> None:
+        if not has_counters(data):
+            return
+        try:
+            datagram = decode(data)
+        except DatagramError:
+            return
+        for sample in datagram.samples:
+            if isinstance(sample, CounterSample):
+                self.metrics.take(datagram.agent, sample, now)
+
+    def _judge(self, now: float) -> None:
+        if not self.thresholds:
+            return
+        events: list[dict[str, Any]] = []
+        with self.lock:
+            for threshold in self.thresholds.values():
+                definition = threshold.definition
+                flow = self.flows.active.get(definition.metric)
+
+                def allowed(source: Source, wanted: ThresholdDefinition = definition) -> bool:
+                    return self._passes(source, wanted)
+
+                if flow is not None and definition.by_flow:
+                    events += threshold.flows(flow, now, allowed)
+                elif not definition.by_flow:
+                    events += threshold.readings(self.readings(definition.metric, now), now, allowed)
+        stamp = self.wall_ms()
+        self.events.add(*({**event, "timestamp": stamp} for event in events))
+
+    def _passes(self, source: Source, threshold: ThresholdDefinition) -> bool:
+        if not threshold.filter:
+            return True
+        metrics = self.metrics.sources.get(source)
+        if metrics is None:
+            return False
+        for name, accepted in threshold.filter.items():
+            found = metrics.values.get(name)
+            if found is None or show(found[0]) not in accepted:
+                return False
+        return True
+
+    def _sweep(self, now: float) -> None:
+        received, dropped = self._received, self.dropped
+        new, lost = received - self._counted[0], dropped - self._counted[1]
+        self._counted = received, dropped
+        # what is counted stands for what was dropped in the second before
+        self._factor = new / (new - lost) if new > lost else self._factor
+        if self.flows.watch and now >= self._watch_until:
+            self.flows.watch = False
+            self._retap()
+        with self.lock:
+            ended = self.flows.sweep(now)
+            self.metrics.expire(now)
+        stamp = self.wall_ms()
+        self.ended.add(
+            *(
+                {
+                    "name": flow.name,
+                    "agent": text_of(key[0][0]),
+                    "dataSource": source_text(key[0][1]),
+                    "flowKeys": flow.text(key),
+                    "value": total,
+                    "start": stamp - int((now - first) * 1000),
+                    "end": stamp - int((now - last) * 1000),
+                }
+                for flow, key, first, last, total in ended
+            )
+        )
+        if dropped > self._logged and now >= self._log_after:
+            log.warning("analytics can not keep up datagrams_dropped=%d", dropped - self._logged)
+            self._logged = dropped
+            self._log_after = now + _LOG_EVERY
+
+    # --- what functions look up --------------------------------------------------------------------------------------
+
+    def group(self, name: str, address: bytes) -> str | None:
+        """Which member of a group an address belongs to."""
+        group = self.groups.get(name)
+        return group.find(address) if group is not None else None
+
+    def host(self, key: Value, attribute: str) -> str | None:
+        """An attribute of the host that has a MAC or agent address."""
+        return self.metrics.host(key, attribute)
+
+    # --- definitions -------------------------------------------------------------------------------------------------
+
+    def put_flow(self, name: str, document: object) -> FlowDefinition:
+        """Define a flow, or define it anew; DefinitionError, LanguageError, Limit."""
+        definition = read_flow(document)
+        flow = self.flows.compile(check_name(name), definition, self.clock())
+        if len(flow.keys) > self.config.keys:
+            raise Limit(f"a flow has at most {self.config.keys} keys (analytics.keys)")
+        with self.lock:
+            self._room(self.flows.active, name)
+            self.flows.put(flow)
+        self._changed()
+        return definition
+
+    def put_threshold(self, name: str, document: object) -> ThresholdDefinition:
+        """Set a threshold; DefinitionError, Limit."""
+        definition = read_threshold(document)
+        check_name(name)
+        with self.lock:
+            self._room(self.thresholds, name)
+            self.thresholds[name] = Threshold(name, definition)
+        self._changed()
+        return definition
+
+    def put_group(self, name: str, document: object) -> Group:
+        """Define a group of prefixes; DefinitionError, Limit."""
+        group = Group(read_group(document))
+        check_name(name)
+        with self.lock:
+            self._room(self.groups, name)
+            self.groups[name] = group
+        self._changed()
+        return group
+
+    def delete(self, kind: str, name: str) -> None:
+        """Remove a flow, threshold or group; KeyError if there is none of that name."""
+        with self.lock:
+            if kind == "flow":
+                self.flows.remove(name)
+            elif kind == "threshold":
+                del self.thresholds[name]
+            else:
+                del self.groups[name]
+        self._changed()
+
+    def _room(self, table: dict[str, Any], name: str) -> None:
+        if name not in table and len(table) >= self.config.definitions:
+            raise Limit(f"there are {self.config.definitions} already (analytics.definitions)")
+
+    def _changed(self) -> None:
+        with self.lock:
+            document = {
+                "flows": {name: flow.definition.document() for name, flow in self.flows.active.items()},
+                "thresholds": {name: each.definition.document() for name, each in self.thresholds.items()},
+                "groups": {name: group.document() for name, group in self.groups.items()},
+            }
+            self._retap()
+            if self._directory is not None:
+                memory.save(self._directory, document)
+
+    def _recall(self, document: dict[str, Any]) -> None:
+        """Take up what an earlier run has saved."""
+        directory, self._directory = self._directory, None
+        tap, self._tap = self._tap, _Nothing()
+        for kind, put in (("groups", self.put_group), ("flows", self.put_flow), ("thresholds", self.put_threshold)):
+            saved = document.get(kind)
+            for name, each in saved.items() if isinstance(saved, dict) else ():
+                try:
+                    put(name, each)
+                except (DefinitionError, LanguageError, Limit) as problem:
+                    log.warning("analytics definition not taken up kind=%s name=%r error=%r", kind, name, str(problem))
+        self._directory, self._tap = directory, tap
+
+    # --- readings ----------------------------------------------------------------------------------------------------
+
+    def readings(self, name: str, now: float) -> list[Reading]:
+        """The metric of that name of every data source; with the lock held."""
+        flow = self.flows.active.get(name)
+        if flow is not None:
+            return [Reading(source, name, value, now) for source, value in flow.cache.totals(now).items()]
+        found = []
+        for source, metrics in self.metrics.sources.items():
+            item = metrics.values.get(name)
+            if item is not None:
+                found.append(Reading(source, name, *item))
+        return found
+
+    def watch_keys(self) -> None:
+        """Have the keys of samples noted for some seconds."""
+        self._watch_until = self.clock() + _WATCH_SECONDS
+        if not self.flows.watch:
+            self.flows.watch = True
+            self._retap()
+
+    def flow(self, name: str) -> Flow | None:
+        """A flow at work."""
+        return self.flows.active.get(name)
+
+
+class _Nothing:
+    """A tap that gives nothing: while definitions are recalled, before the start."""
+
+    def tap(self, callback: Callable[[bytes], None] | None, *, counters_only: bool = False) -> None:
+        """Do nothing."""
+
+
+def show(value: float | str) -> str:
+    """A metric as a filter of a threshold compares it: whole numbers without a fraction."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def has_counters(data: bytes) -> bool:
+    """True if the datagram may have a counter sample: a look at the types of its samples."""
+    at = 40 if data[4:8] == b"\0\0\0\2" else 28
+    size = len(data)
+    while at + 8 <= size:
+        if int.from_bytes(data[at : at + 4], "big") in (2, 4):
+            return True
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+    return False
