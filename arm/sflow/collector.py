@@ -66,10 +66,9 @@ class Collector:
         """
         self._counter_subscribers = (*self._counter_subscribers, callback)
 
-    def take(self) -> TrafficBatch:
-        """All that came since the last call. It is the caller's from now on."""
-        batch = self._batch
-        self._batch = TrafficBatch()
+    def take(self, fresh: TrafficBatch) -> TrafficBatch:
+        """All that came since the last call, the caller's from now on; `fresh`, an empty one, takes its place."""
+        batch, self._batch = self._batch, fresh
         return batch
 
     def interval(self) -> None:

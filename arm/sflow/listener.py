@@ -1,8 +1,8 @@
 """The sFlow socket and the one thread that reads it.
 
-The thread reads datagrams and hands each to the collector under a lock; `take` swaps the collector's batch under the
-same lock, so a sample is in exactly one batch. The lock is free while the thread reads, so a `take` gets through
-within a millisecond even while more datagrams are queued than can be read.
+The thread reads datagrams in bursts and hands each burst to the collector under a lock; `take` swaps the collector's
+batch under the same lock, so a sample is in exactly one batch. The thread makes way for who wants the lock, so a `take`
+gets through within a millisecond or two even while more datagrams are queued than can be read.
 
 The kernel counts what the socket had no room for; the thread asks for that number once a second. When nobody takes
 batches for long, the thread stops reading rather than let a batch grow without bound: what is lost then is counted
@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Final
 
 from arm.model import ListenerStatus, TrafficBatch
+from arm.sflow.burst import Burst
 from arm.sflow.collector import Collector, Subscriber
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("9I")
 _MEMINFO_DROPS: Final = 8
-_MAX_DATAGRAM: Final = 65536
+_REST: Final = 5
+"""Milliseconds to leave the socket alone once it is empty, so that a wake-up serves more than one datagram."""
+_YIELD: Final = 0.0002
 _MAX_PENDING: Final = 250_000
 """Samples in a batch beyond which the socket is left alone until someone takes it."""
 _INTERVAL: Final = 1.0
@@ -103,6 +106,7 @@ class Listener:
         self._collector = Collector(agent=agent)
         self._lock = threading.Lock()
         self._taken = threading.Event()
+        self._wanted = False
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="sflow", daemon=True)
@@ -142,8 +146,11 @@ class Listener:
 
     def take(self) -> TrafficBatch:
         """All samples since the last call, each in exactly one batch."""
+        fresh = TrafficBatch()
+        self._wanted = True
         with self._lock:
-            batch = self._collector.take()
+            batch = self._collector.take(fresh)
+        self._wanted = False
         self._taken.set()
         return batch
 
@@ -174,21 +181,20 @@ class Listener:
                 self._on_failure(problem)
 
     def _receive(self) -> None:
-        poll = select.poll()
+        poll, rest = select.poll(), select.poll()
         poll.register(self._sock, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        buffer = bytearray(_MAX_DATAGRAM)
-        collector, lock, clock = self._collector, self._lock, self._clock
-        recv_into = self._sock.recv_into
+        rest.register(self._wake, select.POLLIN)
+        burst = Burst(self._sock)
+        clock = self._clock
         errors = 0
         next_interval = clock() + _INTERVAL
         while not self._stopping:
             poll.poll(_INTERVAL * 1000)
-            while not self._stopping:
+            more = True
+            while more and not self._stopping:
                 try:
-                    size = recv_into(buffer)
-                except BlockingIOError:
-                    break
+                    sizes = burst.read()
                 except OSError as problem:
                     errors += 1
                     if problem.errno in (errno.EBADF, errno.ENOTSOCK) or errors > _MAX_ERRORS:
@@ -196,18 +202,27 @@ class Listener:
                     self._pause()
                     break
                 errors = 0
+                more = len(sizes) == burst.count
                 now = clock()
-                with lock:
-                    collector.receive(buffer, size, now)
+                self._collect(burst, sizes, now)
                 if now >= next_interval:
                     next_interval = now + _INTERVAL
                     self._interval(now)
-                if collector.pending >= _MAX_PENDING:
+                if self._collector.pending >= _MAX_PENDING:
                     self._pause()
             now = clock()
             if now >= next_interval:
                 next_interval = now + _INTERVAL
                 self._interval(now)
+            rest.poll(_REST)
+
+    def _collect(self, burst: Burst, sizes: list[int], now: float) -> None:
+        receive = self._collector.receive
+        with self._lock:
+            for buffer, size in zip(burst.buffers, sizes, strict=False):
+                receive(buffer, size, now)
+        if self._wanted:  # let the other thread have the lock before the next burst takes it
+            time.sleep(_YIELD)
 
     def _pause(self) -> None:
         """Wait until a batch is taken, 100 ms at most."""

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sflow_listening import PACKETS, agent_for, run, until
 
+from arm.sflow.burst import BURST, Burst
 from arm.sflow.listener import Listener, open_socket
 from arm.simulate.agent import Agent
 
 
-class FaultySocket(socket.socket):
-    """A socket whose reads fail as often as it is told."""
+class Faults:
+    """Makes reads of every listener's socket fail as often as it is told."""
 
-    faults: list[OSError]
+    def __init__(self) -> None:
+        self.due: list[Exception] = []
 
-    def recv_into(self, *args: Any) -> int:
-        if self.faults:
-            raise self.faults.pop(0)
-        return super().recv_into(*args)
+    def read(self, burst: Burst) -> list[int]:
+        if self.due:
+            raise self.due.pop(0)
+        return SOUND_READ(burst)
+
+
+SOUND_READ = Burst.read
 
 
 @pytest.fixture
-def faulty() -> Iterator[FaultySocket]:
-    with FaultySocket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.faults = []
-        made.bind(("127.0.0.1", 0))
-        yield made
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    made = Faults()
+    monkeypatch.setattr(Burst, "read", lambda burst: made.read(burst))
+    return made
 
 
-def test_a_passing_fault_of_the_socket_is_survived(faulty: FaultySocket, started: list[Listener]) -> None:
-    faulty.faults = [OSError(errno.ENOBUFS, "no room"), OSError(errno.ENOMEM, "no memory")]
-    listener = run(started, faulty)
-    agent = agent_for(faulty)
+def test_a_passing_fault_of_the_socket_is_survived(
+    faults: Faults, sock: socket.socket, started: list[Listener]
+) -> None:
+    faults.due = [OSError(errno.ENOBUFS, "no room"), OSError(errno.ENOMEM, "no memory")]
+    listener = run(started, sock)
+    agent = agent_for(sock)
     for one in agent.prebuild(PACKETS):
         agent.send(one)
     until(lambda: listener.status().flow_samples == len(PACKETS))
@@ -46,12 +50,12 @@ def test_a_passing_fault_of_the_socket_is_survived(faulty: FaultySocket, started
 
 @pytest.mark.parametrize("fault", [OSError(errno.EBADF, "closed"), RuntimeError("a mistake of ours")])
 def test_a_lasting_fault_ends_the_thread_and_is_told(
-    faulty: FaultySocket, started: list[Listener], fault: Exception
+    faults: Faults, sock: socket.socket, started: list[Listener], fault: Exception
 ) -> None:
-    faulty.faults = [fault]  # type: ignore[list-item]
+    faults.due = [fault]
     told: list[Exception] = []
-    listener = run(started, faulty, on_failure=told.append)
-    agent = agent_for(faulty)
+    listener = run(started, sock, on_failure=told.append)
+    agent = agent_for(sock)
     for one in agent.prebuild(PACKETS[:7]):
         agent.send(one)
     until(lambda: bool(told))
@@ -84,3 +88,24 @@ def test_an_agent_is_heard_on_ipv6_and_ipv4_at_once(started: list[Listener]) -> 
 def test_what_is_no_address_is_refused(listen: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         open_socket(listen, 1 << 20)
+
+
+def test_a_burst_brings_the_datagrams_that_wait_in_their_order(sock: socket.socket) -> None:
+    sent = [bytes([number % 256]) * (number * 37 % 1400) for number in range(BURST + 5)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for data in sent:
+            sender.sendto(data, sock.getsockname())
+    burst = Burst(sock)
+    read: list[bytes] = []
+    for expected in (BURST, 5, 0):
+        sizes = burst.read()
+        assert len(sizes) == expected
+        read += [bytes(buffer[:size]) for buffer, size in zip(burst.buffers, sizes, strict=False)]
+    assert read == sent
+
+
+def test_a_burst_of_a_closed_socket_is_an_error(sock: socket.socket) -> None:
+    burst = Burst(sock)
+    sock.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        burst.read()
