@@ -13,6 +13,7 @@ from arm.config.checks import advice
 from arm.config.load import ConfigError, load, parse
 from arm.config.rules import Fault, split_endpoint
 from arm.config.schema import (
+    AnalyticsConfig,
     BgpConfig,
     Config,
     GeoConfig,
@@ -26,6 +27,7 @@ from arm.config.schema import (
 )
 
 __all__ = [
+    "AnalyticsConfig",
     "BgpConfig",
     "Config",
     "ConfigError",

@@ -300,6 +300,33 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyticsConfig:
+    """Flows, thresholds and metrics that users define over REST, and what they may cost."""
+
+    definitions: int = key(
+        32,
+        rules.integer(0, 1000),
+        "At most so many flows, as many thresholds and as many groups are defined at a time.",
+    )
+    keys: int = key(16, rules.integer(1, 64), "At most so many keys make up a flow.")
+    flows: int = key(
+        2000,
+        rules.integer(10, 1_000_000),
+        "Flows kept exactly for each definition. A flow's value is too low by at most its definition's total divided "
+        "by this number; each definition takes about 700 bytes for each of them at worst.",
+    )
+    clients: int = key(
+        16, rules.integer(1, 256), "At most so many clients wait for events at a time; each holds a thread."
+    )
+    queue: int = key(
+        2000,
+        rules.integer(10, 1_000_000),
+        "Datagrams that may wait to be counted; those beyond are dropped and counted, and the others stand for them.",
+        unit="datagrams",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -311,4 +338,5 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     state: StateConfig = field(default_factory=StateConfig)
     geo: GeoConfig = field(default_factory=GeoConfig)
+    analytics: AnalyticsConfig = field(default_factory=AnalyticsConfig)
     log: LogConfig = field(default_factory=LogConfig)

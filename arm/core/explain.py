@@ -64,6 +64,16 @@ class Explainer(Surveyor):
             found.append(Route(prefix, winner) if winner is not None else None)
         return found
 
+    def matches(self, addresses: Sequence[bytes]) -> Sequence[Route | None]:
+        """The longest match of each packed address; None where the table has none."""
+        found: list[Route | None] = []
+        for address in addresses:
+            rib = self.families[Family.IPV4 if len(address) == 4 else Family.IPV6].rib
+            prefix = rib.match(address)
+            winner = rib.winner(prefix) if prefix is not None else None
+            found.append(Route(prefix, winner) if prefix is not None and winner is not None else None)
+        return found
+
     def more_specifics(self, prefix: Prefix, limit: int) -> Sequence[Route]:
         """At most `limit` routes of the table strictly inside a route of it; none for very short prefixes."""
         rib = self.families[family_of(prefix)].rib

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from arm import __version__
+from arm.analytics import Analytics
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import Speaker
 from arm.config import Config, ConfigError, ReflectorConfig, TargetConfig
@@ -36,7 +37,7 @@ from arm.observe.summary import Summary
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
-from arm.web.server import Server
+from arm.web.server import THREADS, Server
 
 log = logging.getLogger(__name__)
 
@@ -123,18 +124,39 @@ class Daemon:
         self.target = make_target(config, self.speaker)
         self.board = Board(self.loop.ask)
         self.listener.subscribe_counters(self.board.switch.receive)
-        self.web = Server(create_app(self.board, config), sockets.http, on_failure=self._fail)
+        self.analytics = Analytics(
+            config.analytics,
+            self.listener,
+            lambda addresses: self.loop.ask(lambda reader: reader.matches(addresses)),
+            local_as=config.reflector.as_,
+            directory=self._directory(),
+            on_failure=self._fail,
+        )
+        self.web = Server(
+            create_app(self.board, config, analytics=self.analytics),
+            sockets.http,
+            threads=THREADS + config.analytics.clients,
+            on_failure=self._fail,
+        )
         self._summary = Summary()
         self._notifier = Notifier.from_environment()
         self._watchdog = watchdog_seconds()
         self._fed = now
         self._keeper: Keeper | None = None
-        if config.state.directory is not None:
-            self._remember(Path(config.state.directory), now)
+        directory = self._directory()
+        if directory is not None:
+            self._remember(directory, now)
+
+    def _directory(self) -> Path | None:
+        """The directory that may be written to; it is made if it is not there."""
+        if self._config.state.directory is None:
+            return None
+        directory = Path(self._config.state.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
 
     def _remember(self, directory: Path, now: float) -> None:
         """Take up what the last run knew, and keep it up to date."""
-        directory.mkdir(parents=True, exist_ok=True)
         known = 0
         for prefix, rate, samples, chosen in load(directory):
             self.engine.families[family_of(prefix)].recall(prefix, rate, samples, chosen=chosen, now=now)
@@ -153,6 +175,7 @@ class Daemon:
         self.listener.start()
         self.target.start(self.loop.emit)
         self.speaker.start()
+        self.analytics.start()
         self.web.start()
         if self._keeper is not None:
             self._keeper.start()
@@ -212,6 +235,7 @@ class Daemon:
             self._keeper.save(self.engine.memory(2 * max(self._config.target.prefixes, self._config.target.prefixes6)))
         self.target.stop(flush=flush)
         self.speaker.stop(keep=not flush)
+        self.analytics.stop()
         self.web.stop()
         self.listener.stop()
         self._sockets.close()

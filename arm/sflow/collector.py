@@ -16,6 +16,7 @@ from arm.sflow.packet import Buffer
 from arm.sflow.records import Datagram, decode
 
 Subscriber: TypeAlias = Callable[[Datagram], None]
+Tap: TypeAlias = Callable[[bytes], None]
 
 _MAX_SCALED: Final = 1 << 40
 """Octets that one sample may stand for (a jumbo frame sampled 1 in 100 million): more is a mistake, and one such
@@ -37,6 +38,8 @@ class Collector:
         self._batch = TrafficBatch()
         self._subscribers: tuple[Subscriber, ...] = ()
         self._counter_subscribers: tuple[Subscriber, ...] = ()
+        self._tap: Tap | None = None
+        self._tap_counters_only = False
         self._datagrams = 0
         self._flow_samples = 0
         self._counter_samples = 0
@@ -66,6 +69,15 @@ class Collector:
         """
         self._counter_subscribers = (*self._counter_subscribers, callback)
 
+    def tap(self, callback: Tap | None, *, counters_only: bool = False) -> None:
+        """Have `callback` called with the octets of every datagram, of every agent, before anyone decodes them.
+
+        It must be quick and must not raise. `counters_only` leaves out what has no counter sample, of agents that
+        count. None ends it; there is one tap.
+        """
+        self._tap_counters_only = counters_only
+        self._tap = callback
+
     def take(self, fresh: TrafficBatch) -> TrafficBatch:
         """All that came since the last call, the caller's from now on; `fresh`, an empty one, takes its place."""
         batch, self._batch = self._batch, fresh
@@ -93,6 +105,9 @@ class Collector:
             self._other_agents += 1
         if self._subscribers:
             self._publish(data, size, self._subscribers)
+        tap = self._tap
+        if tap is not None and not (self._tap_counters_only and agent.counted and self._counter_samples == before):
+            tap(bytes(data[:size]))
         if self._counter_subscribers and self._counter_samples != before:
             self._publish(data, size, self._counter_subscribers)
 

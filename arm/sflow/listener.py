@@ -28,7 +28,7 @@ from typing import Final
 
 from arm.model import ListenerStatus, TrafficBatch
 from arm.sflow.burst import Burst
-from arm.sflow.collector import Collector, Subscriber
+from arm.sflow.collector import Collector, Subscriber, Tap
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,10 @@ class Listener:
     def subscribe_counters(self, callback: Subscriber) -> None:
         """As `subscribe`, but only with datagrams that have counter samples of an agent that counts."""
         self._collector.subscribe_counters(callback)
+
+    def tap(self, callback: Tap | None, *, counters_only: bool = False) -> None:
+        """Have `callback` called with the octets of every datagram in the listener's thread; see Collector.tap."""
+        self._collector.tap(callback, counters_only=counters_only)
 
     def status(self) -> ListenerStatus:
         """The counters since the start."""
