@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from arm.config import SelectionConfig
+from arm.core.aggregate import Offer, best_offer
+from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.rib import Rib
@@ -33,8 +35,6 @@ from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
 
 SWAP_Z: Final = 0.5
 SWAP_GAIN: Final = 1.1
-_MOST_EXCEPTIONS: Final = 4096
-"""No route is worth more covers than that."""
 _VICTIMS: Final = 64
 """Installed routes that one newcomer may push out."""
 _RECENT: Final = 60.0
@@ -159,13 +159,10 @@ class Selection(Standing):
         for worth, prefix in ranked:
             if self._tokens < 1:
                 return
-            if sums[prefix] < floor or self._refused.get(prefix, 0.0) > now or self.planner.needs_no_slot(prefix):
+            if sums[prefix] < floor or self._is_refused(prefix, now) or self.planner.needs_no_slot(prefix):
                 continue
             before = self.planner.fib.pending
-            free = max(self.free, 0)
-            if (free or prefix in self.planner.fib) and self.planner.install(prefix, "new", free):
-                self.sync(before, now)
-            elif not self._swap(prefix, worth, now):
+            if not self._admit(prefix, worth, now):
                 return
             self._tokens -= self.planner.fib.pending - before
 
@@ -173,31 +170,66 @@ class Selection(Standing):
         self._tokens = min(self._tokens + (now - self._tokens_at) * self._churn, float(self._churn))
         self._tokens_at = now
 
-    def _swap(self, prefix: Prefix, worth: float, now: float) -> bool:
-        """Put `prefix` in for what is worth less. False if not even one slot could be had for it."""
-        error2 = worth * worth / self.estimates.samples(self.estimates.records[prefix])
+    def _is_refused(self, prefix: Prefix, now: float) -> bool:
+        return self._refused.get(prefix, 0.0) > now
+
+    def _admit(self, prefix: Prefix, worth: float, now: float) -> bool:
+        """Find a slot for what misses, if it deserves one. False if it was too little for even the weakest one."""
         weakest = self._ranking.weakest()
-        if weakest is None or self._ranking.keys[weakest] * SWAP_GAIN >= worth:
+        price = self._ranking.keys[weakest] if weakest is not None else 0.0
+        if self.free < 1 and prefix not in self.planner.fib and price * SWAP_GAIN >= worth:
             return False
-        attributes = self.planner.rib.winner(prefix)
-        needed = self.planner.requirements(prefix, attributes, _MOST_EXCEPTIONS) if attributes is not None else None
-        if needed is None:
+        offer = best_offer(
+            self.planner, self.policy, prefix, self.worth, price, lambda other: self._is_refused(other, now)
+        )
+        if offer is None:
             return True
-        own = 0 if prefix in self.planner.fib else 1
-        victims = self._victims(own + len(needed) - self.free, _VICTIMS)
-        if victims and prefix not in victims and self._exceeds(worth, error2, victims):
-            before = self.planner.fib.pending
-            for victim in victims:
-                if self.planner.fib.entries.get(victim) is not None:
-                    self.planner.withdraw(victim, "swap")
-            self.planner.install(prefix, "swap", self.free)
+        before = self.planner.fib.pending
+        reason = "new"
+        joined = [self.estimates.records[other] for other in offer.joined if other in self.estimates.records]
+        if offer.slots > max(self.free, 0):
+            leaving = self._make_room(offer)
+            if leaving is None:
+                return True
+            joined += leaving
+            reason = "swap"
             self.swaps += 1
-            self.sync(before, now)
-        self._put_back(victims)
+        if offer.prefix != prefix:
+            reason = "aggregate"
+        stands = self.planner.install(offer.prefix, reason, max(self.free, 0))
+        self.sync(before, now)
+        if stands and joined:
+            self._add_to(offer.prefix, joined)
         return True
 
-    def _exceeds(self, worth: float, error2: float, victims: list[Prefix]) -> bool:
-        """True if `worth` is well above what the victims carry together."""
+    def _make_room(self, offer: Offer) -> list[Record] | None:
+        """Take out what is worth less than an offer, and before that what would ride along with it.
+
+        Returns the records of the latter; None, with nothing changed, if the offer is not clearly better.
+        """
+        lacking = offer.slots - self.free
+        leaving = offer.riders[:lacking]
+        victims = self._victims(lacking - len(leaving), _VICTIMS)
+        lost = [victim for victim in victims if victim not in offer.riders]
+        possible = (victims or len(leaving) >= lacking) and offer.prefix not in victims
+        if not possible or not self._exceeds(offer, lost):
+            self._put_back(victims)
+            return None
+        records = [self._carried[rider] for rider in leaving if rider in self._carried]
+        for victim in (*victims, *leaving):
+            if victim in self.planner.fib:
+                self.planner.withdraw(victim, "swap")
+        self._put_back(victims)
+        return records
+
+    def _exceeds(self, offer: Offer, victims: list[Prefix]) -> bool:
+        """True if an offer adds clearly more than the victims carry together."""
+        records = self.estimates.records
+        error2 = 0.0
+        for prefix in (offer.prefix, *offer.joined):
+            record = records.get(prefix)
+            if record is not None:
+                error2 += self.estimates.worth(record) ** 2 / self.estimates.samples(record)
         total = 0.0
         for victim in victims:
             record = self._carried.get(victim)
@@ -205,7 +237,7 @@ class Selection(Standing):
                 value = self.estimates.worth(record)
                 total += value
                 error2 += value * value / self.estimates.samples(record)
-        return worth - total > SWAP_Z * math.sqrt(error2) and worth > total * SWAP_GAIN
+        return offer.gain - total > SWAP_Z * math.sqrt(error2) and offer.gain > total * SWAP_GAIN
 
     def tick(self, now: float, *, frozen: bool, clean: bool) -> None:
         """Once a second: shrink to the capacity, see to pinned routes; with `clean` also to what is idle or forgotten.
