@@ -173,9 +173,12 @@ class Judge:
         return (rank,) if session == "complete" or rank is None else (rank, None)
 
 
-def packets(log: Path) -> Iterator[tuple[bytes, int, int, int, int]]:
-    """(destination, number, sent, received, octets) of every packet in a receiver's log."""
-    for packed, number, sent, received, octets in RECORD.iter_unpack(log.read_bytes()):
+def packets(log: Path, since: int = 0) -> Iterator[tuple[bytes, int, int, int, int]]:
+    """(destination, number, sent, received, octets) of every whole record behind so many octets of a receiver's log."""
+    with log.open("rb") as file:
+        file.seek(since)
+        data = file.read()
+    for packed, number, sent, received, octets in RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size]):
         yield destination_of(packed), number, sent, received, octets
 
 

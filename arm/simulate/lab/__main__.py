@@ -36,7 +36,7 @@ def _arguments() -> argparse.ArgumentParser:
     up.add_argument("--seed", type=int, default=1)
     up.add_argument("--share", type=float, default=0.5, help="share of the paths that peer-b wins")
     up.add_argument("--slots", type=float, default=0.05, help="hardware slots as a share of the prefixes")
-    up.add_argument("--sampling", type=int, default=10, metavar="N", help="the agent samples one packet in N")
+    up.add_argument("--sampling", type=int, default=5, metavar="N", help="the agent samples one packet in N")
     up.add_argument("--default", choices=("a", "b"), default="a", help="whose default route wins")
     up.add_argument("--target", choices=("bird", "kernel", "passive"), default="bird")
     up.add_argument("--http", type=int, default=8008, metavar="PORT", help="the page's port on 127.0.0.1")

@@ -52,7 +52,7 @@ class Layout:
     """A list of real prefixes to take instead of a made-up table."""
     slots: float = 0.05
     """Hardware slots as a share of the prefixes of each family."""
-    sampling: int = 10
+    sampling: int = 5
     """The agent samples one packet in so many."""
     default: str = "a"
     """The peer whose default route wins."""

@@ -74,14 +74,16 @@ plugin_pipe_size: 4194304
 def arm_toml(layout: Layout) -> str:
     """Configuration of the daemon: that of conf/arm.toml, with the sizes and the target of this lab."""
     target = f'kind = "{layout.target}"\n'
+    listen = ["127.0.0.1", "::1"]
     if layout.target == "bird":
+        listen.append(SWITCH)  # the other session of bird2.conf; it finds nobody here with another target
         target += f'ip = "{SWITCH}"\nas = {LOCAL_AS}\nid = "0.0.0.2"\n'
     return f"""\
 [sflow]
 ip = "{SWITCH}"
 
 [bgp]
-listen = ["127.0.0.1", "::1", "{SWITCH}"]
+listen = {json.dumps(listen)}
 
 [reflector]
 ip = "127.0.0.1"
