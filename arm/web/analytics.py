@@ -111,8 +111,8 @@ def _definitions(paths: Blueprint, analytics: Analytics) -> None:
                 return answer(put(name, _body()).document())
             return one(kind, name)
 
-        paths.add_url_rule(f"/{kind}/json", f"{kind}s", every, methods=["GET"])
-        paths.add_url_rule(f"/{kind}/<name>/json", kind, single, methods=["GET", "PUT", "DELETE"])
+        paths.add_url_rule(f"/{kind}/json", f"every_{kind}", every, methods=["GET"])
+        paths.add_url_rule(f"/{kind}/<name>/json", f"one_{kind}", single, methods=["GET", "PUT", "DELETE"])
 
     add("flow", analytics.put_flow)
     add("threshold", analytics.put_threshold)
