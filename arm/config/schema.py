@@ -174,6 +174,13 @@ class TargetConfig:
         targets=KERNEL,
         without="all interfaces",
     )
+    backup: bool = key(
+        True,
+        rules.flag(),
+        "Give each next hop the default route as a backup inside the kernel, which takes over by itself when a link "
+        "goes down. It needs resilient nexthop groups; false for an ASIC whose driver refuses them.",
+        targets=KERNEL,
+    )
     on_stop: str = key(
         "keep",
         rules.choice("keep", "flush"),
@@ -289,17 +296,6 @@ class GeoConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class LogConfig:
-    """What goes to standard error, and so to the journal."""
-
-    level: str = key(
-        "info",
-        rules.choice("debug", "info", "warning", "error"),
-        "Least severe messages that are logged; `debug` has every route change.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class AnalyticsConfig:
     """Flows, thresholds and metrics that users define over REST, and what they may cost."""
 
@@ -323,6 +319,17 @@ class AnalyticsConfig:
         rules.integer(10, 1_000_000),
         "Datagrams that may wait to be counted; those beyond are dropped and counted, and the others stand for them.",
         unit="datagrams",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What goes to standard error, and so to the journal."""
+
+    level: str = key(
+        "info",
+        rules.choice("debug", "info", "warning", "error"),
+        "Least severe messages that are logged; `debug` has every route change.",
     )
 
 

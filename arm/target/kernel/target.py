@@ -42,6 +42,7 @@ def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSett
         protocol=config.protocol,
         interfaces=config.interfaces,
         slots={Family.IPV4: config.prefixes, Family.IPV6: config.prefixes6},
+        backup=config.backup,
         netns=netns,
     )
 

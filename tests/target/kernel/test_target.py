@@ -180,6 +180,9 @@ def test_what_the_hardware_says_of_its_tables_reaches_the_engine(switch, events)
 
 
 def test_the_configuration_becomes_the_settings(switch):
-    settings = settings_of(TargetConfig(kind="kernel", table=1001, metric=7, protocol=211, prefixes=5, prefixes6=6))
+    settings = settings_of(
+        TargetConfig(kind="kernel", table=1001, metric=7, protocol=211, prefixes=5, prefixes6=6, backup=False)
+    )
     assert (settings.table, settings.metric, settings.protocol) == (1001, 7, 211)
+    assert not settings.backup
     assert [settings.slots[family] for family in FAMILIES] == [5, 6]
