@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from arm import __version__
+from arm.cli.options import add_show
 
 DEFAULT_CONFIG = "/etc/arm/arm.toml"
-DEFAULT_URL = "http://127.0.0.1:8008"
 
 
 class Exit(enum.IntEnum):
@@ -101,35 +101,8 @@ def parser() -> Parser:
     )
     simulate.set_defaults(handle=_simulate)
 
-    _add_show(commands)
+    add_show(commands, _show)
     return top
-
-
-def _add_show(commands: argparse._SubParsersAction[Parser]) -> None:
-    show = commands.add_parser("show", help="ask the running daemon")
-    views = show.add_subparsers(dest="view", metavar="VIEW", required=True)
-    status = views.add_parser("status", help="sessions, samples, slots and coverage")
-    top = views.add_parser("top", help="the prefixes with the most traffic")
-    why = views.add_parser("why", help="why a prefix or an address is, or is not, in hardware")
-    health = views.add_parser("health", help="what is wrong, if anything; exits with 1 for an error")
-    top.add_argument("-n", "--count", type=_positive, default=20, help="how many (default: %(default)s)")
-    top.add_argument("-6", "--ipv6", action="store_true", help="IPv6 prefixes instead of IPv4")
-    top.add_argument("--source", action="store_true", help="rank by traffic from the prefixes, not towards them")
-    why.add_argument("query", metavar="PREFIX|ADDRESS")
-    for view in (status, top, why, health):
-        view.add_argument("--json", action="store_true", help="the daemon's answer as it is")
-        view.add_argument(
-            "--url",
-            default=os.environ.get("ARM_URL", DEFAULT_URL),
-            help="where the daemon listens (default: %(default)s; environment: ARM_URL)",
-        )
-        view.set_defaults(handle=_show)
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return int(text)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -187,28 +160,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _flush(arguments: argparse.Namespace) -> int:
-    from arm.config import ConfigError, load
+    from arm.cli import flush
 
-    try:
-        target = load(arguments.config).target
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return Exit.CONFIG
-    if target.kind != "kernel":
-        print(f"nothing to do: the target is {target.kind}, and only that of kind kernel leaves routes behind")
-        return Exit.OK
-    from arm.target.kernel import flush_kernel, settings_of
-
-    try:
-        count = flush_kernel(settings_of(target))
-    except PermissionError as error:
-        print(f"arm: {error}", file=sys.stderr)
-        return Exit.NOPERM
-    except OSError as error:
-        print(f"arm: {error}", file=sys.stderr)
-        return Exit.OSERR
-    print(f"{count} routes removed from table {target.table}")
-    return Exit.OK
+    return flush.main(arguments)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -27,14 +28,46 @@ class Refused(Exception):  # noqa: N818 - the daemon's word, not a mistake here
         self.code = code
 
 
-class Client:
-    """Asks one daemon. `url` is where it listens, such as http://127.0.0.1:8008."""
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
 
-    def __init__(self, url: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixHandler(urllib.request.HTTPHandler):
+    """Opens every http address on one Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        def connection(_: str, /, *, timeout: float = TIMEOUT_SECONDS, **__: object) -> _UnixConnection:
+            return _UnixConnection(self._path, timeout)
+
+        return self.do_open(connection, req)
+
+
+class Client:
+    """Asks one daemon. `url` is where it listens: http://127.0.0.1:8008, or unix:/run/arm/http.sock."""
+
+    def __init__(self, url: str, *, token: str | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         # never by way of a proxy that the environment names: the daemon is on this switch, or next to it
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if url.startswith("unix:"):
+            handlers.append(_UnixHandler(url.removeprefix("unix:")))
+            url = "http://localhost"
+        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+        self._opener = urllib.request.build_opener(*handlers)
 
     def get(self, path: str, *, errors: bool = False, **arguments: object) -> Json:
         """The JSON answer of a path below the url.
@@ -44,7 +77,8 @@ class Client:
         """
         query = f"?{urllib.parse.urlencode(arguments)}" if arguments else ""
         try:
-            with self._opener.open(f"{self._url}{path}{query}", timeout=self._timeout) as answer:
+            asked = urllib.request.Request(f"{self._url}{path}{query}", headers=self._headers)  # noqa: S310 - his own url
+            with self._opener.open(asked, timeout=self._timeout) as answer:
                 return self._json(answer.read(_LARGEST_ANSWER))
         except urllib.error.HTTPError as error:
             with error:

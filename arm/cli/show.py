@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from arm.cli import Exit
+from arm.cli import Exit, colour, more
 from arm.cli import text as t
 from arm.cli.client import Client, Json, Refused, Unreachable
+from arm.cli.more import View
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Ask, print, and tell by the exit code how it went."""
-    client = Client(arguments.url)
-    view = {"status": _status, "top": _top, "why": _why, "health": _health}[arguments.view]
+    """Ask, print, and tell by the exit code how it went; with `watch` again and again, until Ctrl-C."""
+    client = Client(arguments.url, token=os.environ.get("ARM_TOKEN"))
+    if arguments.watch is None:
+        return _once(client, arguments)
     try:
-        document, lines, code = view(client, arguments)
+        while True:
+            if sys.stdout.isatty() and not arguments.json:
+                # to the upper left corner, and the rest cleared
+                print("\x1b[H\x1b[J", end="")
+            code = _once(client, arguments)
+            if code == Exit.USAGE:
+                return code
+            sys.stdout.flush()
+            time.sleep(arguments.watch)
+    except KeyboardInterrupt:
+        return Exit.OK
+
+
+def _once(client: Client, arguments: argparse.Namespace) -> int:
+    try:
+        document, lines, code = VIEWS[arguments.view](client, arguments)
     except Unreachable as error:
         print(f"arm: {arguments.url} gives no answer: {t.plain(error)}", file=sys.stderr)
         return Exit.UNAVAILABLE
@@ -28,11 +47,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(document, indent=2))
     else:
-        print("\n".join(lines))
+        colours = colour.wanted(arguments.color, sys.stdout)
+        text = "\n".join(lines)
+        print("\n".join(map(colour.paint, text.split("\n"))) if colours else text)
     return code
-
-
-View = tuple[Json, list[str], int]
 
 
 # --- health --------------------------------------------------------------------------------------------------------
@@ -149,9 +167,10 @@ def _rest(document: Json) -> list[str]:
 def _top(client: Client, arguments: argparse.Namespace) -> View:
     document = client.get(
         "/arm/prefixes/json",
-        family="ipv6" if arguments.ipv6 else "ipv4",
+        family=more.family(arguments),
         direction="source" if arguments.source else "destination",
-        maxPrefixes=arguments.count,
+        maxPrefixes=min(arguments.count, 1000),
+        **({"as": arguments.as_number} if arguments.as_number is not None else {}),
     )
     rows = [
         (
@@ -204,3 +223,15 @@ def _why(client: Client, arguments: argparse.Namespace) -> View:
         ]
         lines += ["", *t.table(("in the table", "next hop", "AS path"), rows)]
     return document, lines, Exit.OK if document["prefix"] is not None else Exit.PROBLEM
+
+
+VIEWS: dict[str, Callable[[Client, argparse.Namespace], View]] = {
+    "status": _status,
+    "sessions": more.sessions,
+    "top": _top,
+    "why": _why,
+    "changes": more.changes,
+    "diff": more.diff,
+    "capacity": more.capacity,
+    "health": _health,
+}
