@@ -181,6 +181,12 @@ class Rib:
         best: Attributes = value[0] if value.__class__ is tuple else value
         return best
 
+    def matched(self, prefix: Prefix) -> Attributes:
+        """As `winner`, in half the time, for a prefix that `match` has just given."""
+        value = self._tree.get(prefix)
+        best: Attributes = value[0] if value.__class__ is tuple else value
+        return best
+
     def default(self) -> Attributes | None:
         """Attributes of the default route, if there is one."""
         return self.winner(DEFAULT_PREFIX[self.family])

@@ -127,8 +127,7 @@ class Selection(Standing):
                     sums[2] += count * short
                     sums[3] += octets * long
                 continue
-            winner = rib.winner(prefix)
-            if winner is not None and winner.next_hop == default_hop:
+            if rib.matched(prefix).next_hop == default_hop:
                 tally.free += octets
             elif self.policy.refusal(prefix) is not None:
                 tally.excluded += octets
