@@ -3,8 +3,8 @@
     upstream 0, 1 --BGP--> BIRD --to_arm--> ARM --from_arm--> BIRD --> kernel
                             `---to_pmacct--> sfacctd
 
-All of it is in one private network namespace. Next hops are on a link without neighbours, so BIRD finds them, and no packet
-goes anywhere. Upstream 0 has the default route; what upstream 1 is better for is what needs slots.
+All of it is in one private network namespace. Next hops are on a link without neighbours, so BIRD finds them, and no
+packet goes anywhere. Upstream 0 has the default route; what upstream 1 is better for is what needs slots.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from _processes import Process, enter_private_network, until
 
-from arm.model import Family
 from arm.simulate.control import ask
 from arm.simulate.shape import synthetic_table
 from arm.simulate.table import Table
@@ -36,6 +36,9 @@ SFLOW = ("127.0.0.1", 6343)
 SFLOW_PMACCT = ("127.0.0.1", 6344)
 HTTP = ("127.0.0.1", 8008)
 
+_QUIET = 4.0
+"""Seconds without an octet after which all has come: BIRD 2.0 may pause for three."""
+
 _BIRD = """\
 log "{directory}/bird.txt" all;
 timeformat log "%Y-%m-%d %H:%M:%S.%3f";
@@ -45,8 +48,14 @@ ipv4 table peers4;
 ipv6 table peers6;
 protocol device {{ scan time 10; }}
 protocol direct {{ ipv4; ipv6; interface "sw0"; }}
-protocol kernel kernel4 {{ persist; scan time 600; netlink rx buffer 16777216; ipv4 {{ export where source != RTS_DEVICE; }}; }}
-protocol kernel kernel6 {{ persist; scan time 600; netlink rx buffer 16777216; ipv6 {{ export where source != RTS_DEVICE; }}; }}
+protocol kernel kernel4 {{
+  persist; scan time 600; netlink rx buffer 16777216;
+  ipv4 {{ export where source != RTS_DEVICE; }};
+}}
+protocol kernel kernel6 {{
+  persist; scan time 600; netlink rx buffer 16777216;
+  ipv6 {{ export where source != RTS_DEVICE; }};
+}}
 protocol pipe default4 {{ table peers4; peer table master4; import none; export where net = 0.0.0.0/0; }}
 protocol pipe default6 {{ table peers6; peer table master6; import none; export where net = ::/0; }}
 template bgp upstream {{
@@ -81,7 +90,7 @@ protocol bgp from_arm {{
   ipv4 {{ import all; export none; }};
   ipv6 {{ import all; export none; }};
 }}
-"""  # noqa: E501
+"""
 
 _ARM = """\
 [sflow]
@@ -155,6 +164,7 @@ class Rig:
         self.table = table
         self.table_file = directory / "table"
         self.processes: list[Process] = []
+        self.senders = 0
         self.exported = 0
         """Prefixes that BIRD reflects, with the default routes."""
 
@@ -216,7 +226,7 @@ class Rig:
                     + self.birdc("show route count table peers6"),
                 ),
             )
-        )  # noqa: E501
+        )
         return bird
 
     def routes(self, protocol: str) -> int:
@@ -248,18 +258,15 @@ class Rig:
         until(lambda: arm.check() or "started version=" in arm.text(), 20, "ARM has started")
         return arm
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> dict[str, Any]:
         """GET /arm/status/json."""
         with urllib.request.urlopen(f"http://{HTTP[0]}:{HTTP[1]}/arm/status/json", timeout=10) as answer:
-            found: dict[str, object] = json.load(answer)
+            found: dict[str, Any] = json.load(answer)
         return found
 
     def learned(self) -> int:
         """Prefixes in ARM's tables, by its status."""
-        families = self.status()["families"]
-        assert isinstance(families, (dict, list))
-        rows = families.values() if isinstance(families, dict) else families
-        return sum(row["rib_prefixes"] for row in rows)
+        return sum(int(family["rib_prefixes"]) for family in self.status()["families"].values())
 
     def load_arm(self, target: str = "passive", prefixes: int = 10_000) -> Process:
         """Start ARM and let it learn the table."""
@@ -270,6 +277,22 @@ class Rig:
             self.established("from_arm")
         return arm
 
+    def sflow(self) -> dict[str, Any]:
+        """The sFlow counters of ARM's status."""
+        found: dict[str, Any] = self.status()["sflow"]
+        return found
+
+    def sender(self, collector: tuple[str, int], rate: float, seconds: float, *options: str) -> Process:
+        """Start sending samples; it says `ready` when it begins."""
+        self.senders += 1
+        return self.start(
+            f"sender{self.senders}",
+            [
+                sys.executable, Path(__file__).with_name("_sender.py"), self.table_file,
+                f"{collector[0]}:{collector[1]}", str(rate), str(seconds), *options,
+            ],
+        )  # fmt: skip
+
     # --- pmacct ------------------------------------------------------------------------------------------------------
 
     def start_sfacctd(self) -> Process:
@@ -279,6 +302,13 @@ class Rig:
         conf.write_text(_SFACCTD.format(directory=self.directory))
         sfacctd = self.start("sfacctd", ["sfacctd", "-f", conf])
         until(lambda: sfacctd.check() or "aiting for BGP" in sfacctd.text(), 20, "sfacctd has started")
+        return sfacctd
+
+    def load_sfacctd(self) -> Process:
+        """Start sfacctd and let it learn the table."""
+        sfacctd = self.start_sfacctd()
+        began = self.established("to_pmacct")
+        last_octet(began)
         return sfacctd
 
 
@@ -295,16 +325,31 @@ def rig(size: Size, *, upstreams: int = 2) -> Iterator[Rig]:
             made.close()
 
 
-def families(size: Size) -> dict[Family, int]:
-    """Prefixes for each family."""
-    return {Family.IPV4: size.ipv4, Family.IPV6: size.ipv6}
-
-
 def wall(line: str) -> float:
     """Wall clock's time of a line of ARM's log."""
     return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp()  # noqa: DTZ007 - local, as the log is
 
 
-def settle(seconds: float) -> None:
-    """Let what was started before come to rest, so that it is not measured."""
-    time.sleep(seconds)
+def queued(port: int) -> int:
+    """Octets on established connections to or from a port that their readers have not taken, or their writers sent."""
+    total = 0
+    for file in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(file).read_text().splitlines()[1:]:
+            fields = line.split()
+            ports = {int(fields[at].rpartition(":")[2], 16) for at in (1, 2)}
+            if port in ports and fields[3] == "01":
+                sending, receiving = fields[4].split(":")
+                total += int(sending, 16) + int(receiving, 16)
+    return total
+
+
+def last_octet(began: float) -> float:
+    """The wall clock's time at which the reader took the last octet, watched until it has been quiet."""
+    busy = time.time()
+    while time.time() - busy < _QUIET:
+        if queued(1179) > 100:  # less is a keepalive
+            busy = time.time()
+        elif time.time() - began > 120:
+            raise SystemExit("bench: the session never becomes quiet")
+        time.sleep(0.01)
+    return busy

@@ -11,18 +11,13 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from _processes import Process, until
-from _rig import FULL, QUICK, Rig, rig, wall
+from _rig import FULL, QUICK, Rig, last_octet, rig, wall
 from _tables import Figure, show
-
-_QUIET = 4.0
-"""Seconds without an octet after which all has come: BIRD 2.0 may pause for three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +31,10 @@ class Run:
     megabytes: float
 
 
-def queued(port: int) -> int:
-    """Octets on established connections to or from a port that their readers have not taken, or their writers sent."""
-    total = 0
-    for file in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(file).read_text().splitlines()[1:]:
-            fields = line.split()
-            ports = {int(fields[at].rpartition(":")[2], 16) for at in (1, 2)}
-            if port in ports and fields[3] == "01":
-                sending, receiving = fields[4].split(":")
-                total += int(sending, 16) + int(receiving, 16)
-    return total
-
-
 def received(port: int) -> int:
     """Octets that the connections accepted at a port have brought."""
     said = subprocess.run(["ss", "-tinH", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
     return sum(map(int, re.findall(r"bytes_received:(\d+)", said)))
-
-
-def last_octet(began: float) -> float:
-    """The wall clock's time at which the reader took the last octet, watched until it has been quiet."""
-    busy = time.time()
-    while time.time() - busy < _QUIET:
-        if queued(1179) > 100:  # less is a keepalive
-            busy = time.time()
-        elif time.time() - began > 120:
-            raise SystemExit("bench: the session never becomes quiet")
-        time.sleep(0.01)
-    return busy
 
 
 def measure(rig_: Rig, process: Process, protocol: str) -> Run:
