@@ -20,7 +20,7 @@ import pytest
 from packet_judge import NEVER, Judge, Told, default_ranks, packets
 from running_lab import RunningLab, until
 
-from arm.simulate.lab import processes
+from arm.simulate.lab import assembly, processes
 from arm.simulate.lab.layout import PEERS, Upstream
 from arm.target.kernel import KernelSettings, read_installed
 
@@ -94,7 +94,7 @@ class Switch:
             processes.stop(self.lab.layout, "arm")
         self.steady(seconds)
         self.lab.start("arm")
-        self.lab.settled()
+        until("ARM to have the table", lambda: assembly.ready(self.lab.layout), 60)
 
     def judged(self) -> None:
         """Every packet reached a peer that was right for it, by what was told as long ago as allowed."""

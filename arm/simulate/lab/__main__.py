@@ -13,13 +13,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arm.simulate import control
-from arm.simulate.lab import assembly, bird, boot, machine, processes
+from arm.simulate.lab import assembly, bird, boot, machine, processes, watch
 from arm.simulate.lab.layout import PEERS, Layout
 from arm.simulate.lab.network import NetworkError, existing
 from arm.simulate.lab.parts import PARTS
-from arm.simulate.table import Table
 
 _BIRD_CONF = Path(__file__).resolve().parents[3] / "conf" / "bird2.conf"
+
+
+def _sizes(*, ipv4: int, ipv6: int, active: int) -> argparse.ArgumentParser:
+    """The options of everything that brings a lab up, with these defaults."""
+    up = argparse.ArgumentParser(add_help=False)
+    up.add_argument("--ipv4", type=int, default=ipv4, help="IPv4 prefixes of each upstream (%(default)s)")
+    up.add_argument("--ipv6", type=int, default=ipv6, help="IPv6 prefixes of each upstream (%(default)s)")
+    up.add_argument(
+        "--table", type=Path, metavar="FILE", help="list of real prefixes ('prefix [AS]' lines, may be .gz)"
+    )
+    up.add_argument("--seed", type=int, default=1)
+    up.add_argument("--share", type=float, default=0.5, help="share of the paths that peer-b wins (%(default)s)")
+    up.add_argument("--slots", type=float, default=0.05, help="slots as a share of the prefixes (%(default)s)")
+    up.add_argument("--sampling", type=int, default=5, metavar="N", help="sample one packet in N (%(default)s)")
+    up.add_argument("--default", choices=("a", "b"), default="a", help="whose default route wins (%(default)s)")
+    up.add_argument("--target", choices=("bird", "kernel", "passive"), default="bird")
+    up.add_argument("--http", type=int, default=8008, metavar="PORT", help="the page's port on 127.0.0.1 (%(default)s)")
+    up.add_argument("--rate", type=float, default=10_000, help="packets a second (%(default)s)")
+    up.add_argument("--active", type=int, default=active, help="destinations (%(default)s; 0: twice the slots)")
+    up.add_argument("--packet-log", action="store_true", help="write a record of each packet that arrives")
+    up.add_argument("--bird-conf", type=Path, default=_BIRD_CONF)
+    return up
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -27,25 +48,15 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default="", help="stands before the names of the namespaces")
     parser.add_argument("--run", type=Path, help="directory for its files (default: /run/arm-lab, with the prefix)")
     commands = parser.add_subparsers(dest="command", required=True)
-    up = argparse.ArgumentParser(add_help=False)
-    up.add_argument("--ipv4", type=int, default=150_000, help="IPv4 prefixes of each upstream")
-    up.add_argument("--ipv6", type=int, default=30_000, help="IPv6 prefixes of each upstream")
-    up.add_argument(
-        "--table", type=Path, metavar="FILE", help="list of real prefixes ('prefix [AS]' lines, may be .gz)"
-    )
-    up.add_argument("--seed", type=int, default=1)
-    up.add_argument("--share", type=float, default=0.5, help="share of the paths that peer-b wins")
-    up.add_argument("--slots", type=float, default=0.05, help="hardware slots as a share of the prefixes")
-    up.add_argument("--sampling", type=int, default=5, metavar="N", help="the agent samples one packet in N")
-    up.add_argument("--default", choices=("a", "b"), default="a", help="whose default route wins")
-    up.add_argument("--target", choices=("bird", "kernel", "passive"), default="bird")
-    up.add_argument("--http", type=int, default=8008, metavar="PORT", help="the page's port on 127.0.0.1")
-    up.add_argument("--rate", type=float, default=10_000, help="packets a second")
-    up.add_argument("--active", type=int, default=0, help="destinations (default: twice the slots)")
-    up.add_argument("--packet-log", action="store_true", help="write a record of each packet that arrives")
-    up.add_argument("--bird-conf", type=Path, default=_BIRD_CONF)
+    up = _sizes(ipv4=150_000, ipv6=30_000, active=0)
     up.add_argument("--without", action="append", default=[], choices=tuple(PARTS), help="a part to leave out")
     commands.add_parser("up", parents=[up], help="bring it up, or what is missing of it")
+    run = commands.add_parser(
+        "run",
+        parents=[_sizes(ipv4=1_050_000, ipv6=240_000, active=20_000)],
+        help="bring a full table up, watch until the routes carry the traffic, and take it down on Ctrl-C",
+    )
+    run.add_argument("--detach", action="store_true", help="leave it up instead of waiting for Ctrl-C")
     boot_up = commands.add_parser("boot", parents=[up], help="the same, with a switch that boots the Debian package")
     boot_up.add_argument("--package", type=Path, required=True, metavar="DEB", help="what scripts/build-deb has built")
     inside = commands.add_parser("inside", help="run a command on the switch that has booted")
@@ -63,7 +74,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _layout(options: argparse.Namespace) -> Layout:
-    """What `up` shall make. A table file without explicit sizes is taken as it is by reading it first."""
+    """What `up` shall make."""
     return Layout(
         run=options.run,
         bird_conf=options.bird_conf.resolve(),
@@ -116,7 +127,7 @@ def _status(layout: Layout, as_json: bool) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 it is not as it should be, 64 usage, 77 not root."""
+    """Exit status: 0 done, 1 it is not as it should be, 2 usage, 77 not root, 130 interrupted."""
     options = _arguments().parse_args(argv)
     options.run = options.run or Path(f"/run/arm-lab{'-' if options.prefix else ''}{options.prefix.strip('-')}")
     if os.geteuid() != 0:
@@ -129,11 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         layout = Layout.load(options.run)
-        if options.command in ("up", "boot"):
+        if options.command in ("up", "boot", "run"):
             if layout is None:
                 layout = _layout(options)
             elif layout != _layout(options):
                 say("a lab with other sizes is there already: it stays as it is; take it down to change it")
+            if options.command == "run":
+                return watch.run(layout, say, detach=options.detach)
             if options.command == "boot":
                 boot.up(layout, options.package.resolve(), say, without=options.without)
             else:
@@ -147,6 +160,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"lab: nothing is up in {options.run}", file=sys.stderr)
             return 1
         return _on_part(layout, options)
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
     except (assembly.LabError, machine.MachineError, NetworkError, ValueError, OSError, control.CommandError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
@@ -169,11 +185,6 @@ def _on_part(layout: Layout, options: argparse.Namespace) -> int:
         case "tell":
             print(json.dumps(control.ask(layout.control(options.part), *options.words)))
     return 0
-
-
-def load_table(layout: Layout) -> Table:
-    """The table that the upstreams of this lab announce."""
-    return Table.load(layout.table)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ and after any crash: it ends what the run directory knows of, then takes the nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import shutil
 import time
@@ -102,7 +103,12 @@ def _make_table(layout: Layout, say: Say) -> None:
 def start(layout: Layout, name: str) -> int:
     """Start one part; its process id. LabError if it dies at once."""
     program = PARTS[name](layout)
-    pid = processes.start(layout, program)
+    try:
+        pid = processes.start(layout, program)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise LabError(f"port {layout.http} of 127.0.0.1 is in use: take another one with --http") from None
+        raise
     if name == "bird":
         (layout.run / "bird.started").touch()
     return pid
