@@ -26,6 +26,8 @@ from arm.bgp.wire import (
     HEADER_SIZE,
     KEEPALIVE,
     KEEPALIVE_MESSAGE,
+    MARKER,
+    MAX_MESSAGE,
     NOTIFICATION,
     OPEN,
     ROUTE_REFRESH,
@@ -44,6 +46,7 @@ OPEN_HOLD: Final = 240.0
 """Seconds to wait for an OPEN (RFC 4271 section 8.2.2)."""
 
 _LARGEST_END_OF_RIB: Final = 30
+_LEAST_UPDATE: Final = 23
 
 
 class State(enum.Enum):
@@ -116,7 +119,12 @@ class Connection:
         alive = False
         try:
             while size - position >= HEADER_SIZE:
-                length, kind = read_header(data, position)
+                if data.startswith(MARKER, position) and data[position + 18] == UPDATE:
+                    length, kind = data[position + 16] << 8 | data[position + 17], UPDATE
+                    if not _LEAST_UPDATE <= length <= MAX_MESSAGE:
+                        read_header(data, position)  # which tells what is wrong
+                else:
+                    length, kind = read_header(data, position)
                 if size - position < length:
                     break
                 body = data[position + HEADER_SIZE : position + length]
@@ -139,9 +147,10 @@ class Connection:
                         batch, count = [], 0
                     self._upper.end_of_rib(self, family)
                     continue
-                for update in parse_update(body, self._interner):
-                    batch.append(update)
-                    count += len(update[1])
+                found = parse_update(body, self._interner)
+                batch += found
+                for _, prefixes in found:
+                    count += len(prefixes)
                 if count >= BATCH:
                     self._upper.learned(self, batch)
                     batch, count = [], 0

@@ -14,6 +14,7 @@ Invariant: FeedUp first, FeedDown last, and one FeedComplete in between for each
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,12 @@ QUIET: Final = 5.0
 """Seconds of silence that end the initial routes of a peer without graceful restart."""
 QUIET_GRACEFUL: Final = 60.0
 """The same for a peer that should send End-of-RIB, and does not."""
+
+_LARGE: Final = 10_000
+_REST: Final = 0.5
+"""Seconds for which a peer that has a large table to tell is left alone once: it then has most of it ready, and puts
+all prefixes of a path into one UPDATE instead of sending them as it comes upon them. ARM's work is a quarter less then.
+"""
 
 _NUDGE: Final = 0.05
 """Seconds of silence before a nudge."""
@@ -81,12 +88,20 @@ class Learner:
         self._quiet = quiet
         self._heard_at = now
         self._nudge_at = now + _NUDGE
+        self._until_rest = _LARGE
+        self.rest_until: float | None = None
         emit(FeedUp(self.feed, agreement.families))
 
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do next."""
         return min(self._nudge_at, self._heard_at + self._quiet) if self._incomplete else None
+
+    def resting(self, now: float) -> bool:
+        """True while the peer should be left alone, until `rest_until`."""
+        if self.rest_until is not None and now >= self.rest_until:
+            self.rest_until = None
+        return self.rest_until is not None
 
     def learned(self, updates: Sequence[tuple[Attributes | None, Sequence[Prefix]]], now: float) -> None:
         """Routes, in order."""
@@ -96,6 +111,11 @@ class Learner:
                 self._counters.withdrawn += len(prefixes)
             else:
                 self._counters.announced += len(prefixes)
+                self._until_rest -= len(prefixes)
+        if self._until_rest <= 0:
+            self._until_rest = sys.maxsize
+            if self._incomplete:
+                self.rest_until = now + _REST
         self._emit(RoutesLearned(self.feed, updates))
 
     def end_of_rib(self, family: Family, now: float) -> None:

@@ -122,10 +122,16 @@ class Session:
                 times.append(link.connection.keepalive_at if link.paused else link.connection.deadline)
         if self.learner is not None and self.up is not None and not self.up.paused:
             times.append(self.learner.deadline)
+        if self.learner is not None:
+            times.append(self.learner.rest_until)
         return min((at for at in times if at is not None), default=None)
 
     def pause(self, paused: bool) -> None:
-        """Stop or resume reading from the established connection; the peer's timers wait with it."""
+        """Stop or resume reading from the established connection; the peer's timers wait with it.
+
+        It is not resumed while the learner wants the peer to be left alone.
+        """
+        paused = paused or (self.learner is not None and self.learner.resting(self._now))
         link = self.up
         if link is None or link.connection is None or link.paused == paused:
             return

@@ -32,11 +32,12 @@ from arm.model import Event, SessionStatus, parse_address
 
 log = logging.getLogger(__name__)
 
-PAUSE_ABOVE: Final = 200_000
-RESUME_BELOW: Final = 50_000
-"""Prefixes that wait for the engine: some 100 MB at most, half a second of its work."""
+PAUSE_ABOVE: Final = 20_000
+RESUME_BELOW: Final = 10_000
+"""Prefixes that wait for the engine, some 20 ms of its work. A peer that is not read from at once puts more prefixes
+into each UPDATE, which saves both more than the pauses cost."""
 
-_LOOK_AGAIN: Final = 0.02
+_LOOK_AGAIN: Final = 0.005
 """Seconds between looks at the engine's backlog while reading is paused."""
 
 _BREATHER: Final = 0.05

@@ -163,17 +163,20 @@ class Engine(Explainer):
     # --- the table ---------------------------------------------------------------------------------------------------
 
     def _learn(self, event: RoutesLearned) -> None:
-        for attributes, prefixes in event.updates:
-            if not prefixes:
+        for family in self.families.values():
+            octets = family.family.bits // 8
+            updates = [update for update in event.updates if update[1] and len(update[1][0][0]) == octets]
+            if not family.settled:  # nothing is installed yet that could be wrong
+                family.rib.load(event.feed, updates)
                 continue
-            family = self.families[family_of(prefixes[0])]
             entries = family.fib.entries
-            changes: list[RouteChange] = []
-            if attributes is None:
-                family.rib.withdraw(event.feed, prefixes, changes, entries)
-            else:
-                family.rib.announce(attributes, prefixes, changes, entries)
-            family.table_changed(changes, self.now)
+            for attributes, prefixes in updates:
+                changes: list[RouteChange] = []
+                if attributes is None:
+                    family.rib.withdraw(event.feed, prefixes, changes, entries)
+                else:
+                    family.rib.announce(attributes, prefixes, changes, entries)
+                family.table_changed(changes, self.now)
 
     def _sweep(self, name: str, generation: int, family: Family) -> None:
         state = self.families[family]

@@ -11,7 +11,7 @@ time).
 from __future__ import annotations
 
 import socket
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from pytricia import PyTricia
@@ -33,13 +33,15 @@ def _order(attributes: Attributes) -> tuple[str, int]:
 class Rib:
     """Routes of one address family with exact and longest match, and the more-specifics of a prefix."""
 
-    __slots__ = ("_counts", "_size", "_tree", "added", "family", "removed")
+    __slots__ = ("_counts", "_filling", "_size", "_tree", "added", "family", "removed")
 
     def __init__(self, family: Family) -> None:
         self.family = family
         self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
         self._size = 0
         self._counts: dict[Feed, int] = {}
+        self._filling: Feed | None = None
+        """The feed that fills a table which was empty; what it told is not counted yet."""
         self.added = 0
         """Prefixes that became reachable since the start."""
         self.removed = 0
@@ -53,6 +55,7 @@ class Rib:
         self, attributes: Attributes, prefixes: Sequence[Prefix], changes: list[RouteChange], watched: Container[Prefix]
     ) -> None:
         """Learn `prefixes`; append to `changes` those whose next hop is new, and those in `watched` with any change."""
+        self._count()
         tree, has, get = self._tree, self._tree.has_key, self._tree.get
         feed, next_hop = attributes.feed, attributes.next_hop
         added = taken = 0
@@ -79,6 +82,33 @@ class Rib:
         if added or taken:
             self._counts[feed] = self._counts.get(feed, 0) + added + taken
 
+    def load(self, feed: Feed, updates: Iterable[tuple[Attributes | None, Sequence[Prefix]]]) -> None:
+        """As `announce` and `withdraw` in turn, while nobody asks what changes: a full table comes this way.
+
+        While one feed fills an empty table, a prefix is not even looked up before it is put in: that would be half of
+        the time. What is told twice then counts twice, until the first call of anything else.
+        """
+        if not self._counts:
+            self._filling = feed
+        tree = self._tree
+        unheeded: list[RouteChange] = []
+        for attributes, prefixes in updates:
+            if attributes is None:
+                self.withdraw(feed, prefixes, unheeded, ())
+            elif feed is self._filling:
+                for prefix in prefixes:
+                    tree[prefix] = attributes
+                self._size += len(prefixes)
+            else:
+                self.announce(attributes, prefixes, unheeded, ())
+            unheeded.clear()
+
+    def _count(self) -> None:
+        """Count what one feed has filled the table with, if it has."""
+        feed, self._filling = self._filling, None
+        if feed is not None:
+            self._size = self._counts[feed] = self.added = len(self._tree)
+
     def _merge(
         self, prefix: Prefix, old: Attributes | tuple[Attributes, ...], new: Attributes, changes: list[RouteChange]
     ) -> None:
@@ -101,6 +131,7 @@ class Rib:
         Appends to `changes` the withdrawn ones that are in `watched`, and those for which another session's route
         wins now.
         """
+        self._count()
         tree, has = self._tree, self._tree.has_key
         for prefix in prefixes:
             if not has(prefix):
@@ -137,6 +168,7 @@ class Rib:
 
     def stale(self, name: str, generation: int) -> int:
         """How many routes are still from sessions of that name older than `generation`."""
+        self._count()
         return sum(n for feed, n in self._counts.items() if feed.name == name and feed.generation < generation)
 
     def sweep(self, name: str, generation: int, watched: Container[Prefix]) -> list[RouteChange]:

@@ -11,6 +11,7 @@ import gc
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
@@ -80,6 +81,8 @@ class EngineLoop:
         self._queue: SimpleQueue[Event | _Question | _Action | None] = SimpleQueue()
         self._queued = 0
         self._handled = 0
+        self._sizes: deque[int] = deque()
+        """Prefixes in each RoutesLearned that waits."""
         self._stopping = False
         self.ticks = Histogram(TICK_BOUNDS)
         """Seconds that ticks took."""
@@ -94,7 +97,9 @@ class EngineLoop:
     def emit(self, event: Event) -> None:
         """Queue an event. RoutesLearned must come from one thread only: its prefixes are counted without a lock."""
         if isinstance(event, RoutesLearned):
-            self._queued += sum(len(prefixes) for _, prefixes in event.updates)
+            size = sum([len(prefixes) for _, prefixes in event.updates])
+            self._sizes.append(size)
+            self._queued += size
         self._queue.put(event)
 
     def backlog(self) -> int:
@@ -176,7 +181,7 @@ class EngineLoop:
             return
         plan = self._engine.handle(item, self._clock())
         if isinstance(item, RoutesLearned):
-            self._handled += sum(len(prefixes) for _, prefixes in item.updates)
+            self._handled += self._sizes.popleft()
         elif isinstance(item, FeedComplete):
             size = len(self._engine.families[item.family].rib)
             log.info("table complete session=%s family=%s prefixes=%d", item.feed.name, item.family.label, size)

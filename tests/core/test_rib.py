@@ -114,3 +114,27 @@ def test_covering_routes_come_longest_first() -> None:
     found = [route.prefix for route in rib.covering(p("2001:db8:1::1"))]
     assert found == [p("2001:db8:1::/48"), p("2001:db8::/32"), p("::/0")]
     assert rib.match(p("2001:db8:2::1")[0]) == p("2001:db8::/32")
+
+
+def test_a_table_that_one_feed_fills_is_counted_as_one_that_was_announced() -> None:
+    one, two = attributes(OLD, A), attributes(OLD, B)
+    updates = [(one, [p("10.0.0.0/8"), p("10.1.0.0/16")]), (two, [p("10.1.0.0/16")]), (two, [p("192.0.2.0/24")])]
+    loaded, announced = Rib(Family.IPV4), Rib(Family.IPV4)
+    loaded.load(OLD, updates)
+    for route, prefixes in updates:
+        announced.announce(route, prefixes, [], ())
+    assert loaded.stale("reflector", 2) == announced.stale("reflector", 2) == 3
+    assert (len(loaded), loaded.added, loaded.removed) == (len(announced), announced.added, announced.removed)
+    assert sorted(map(repr, loaded)) == sorted(map(repr, announced))
+
+
+def test_withdrawals_and_other_feeds_may_come_while_a_table_is_filled() -> None:
+    first, second, other = attributes(OLD, A), attributes(OLD, B), attributes(OTHER, B)
+    rib = Rib(Family.IPV4)
+    rib.load(OLD, [(first, [p("10.0.0.0/8"), p("10.1.0.0/16")]), (first, [p("10.0.0.0/8")])])
+    rib.load(OLD, [(None, [p("10.1.0.0/16")]), (second, [p("192.0.2.0/24")])])
+    rib.load(OTHER, [(other, [p("10.0.0.0/8"), p("203.0.113.0/24")])])
+    assert (len(rib), rib.added, rib.removed) == (3, 4, 1)
+    assert (rib.stale("reflector", 2), rib.stale("reflector6", 2)) == (2, 2)
+    assert rib.winner(p("10.0.0.0/8")) is first
+    assert rib.winner(p("203.0.113.0/24")) is other
