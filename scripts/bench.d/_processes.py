@@ -75,11 +75,12 @@ class Process:
             except ProcessLookupError:
                 continue
 
-    def check(self) -> None:
-        """SystemExit with the last lines of its output if it has ended."""
+    def check(self) -> bool:
+        """False; or SystemExit with the last lines of its output if it has ended."""
         if self._process.poll() is not None:
             tail = "\n".join(self.text().splitlines()[-15:])
             raise SystemExit(f"bench: {self.name} ended with {self._process.returncode}\n{tail}")
+        return False
 
     def text(self) -> str:
         """What it has written so far."""

@@ -272,7 +272,7 @@ class Rig:
         """Start ARM and let it learn the table."""
         arm = self.start_arm(target, prefixes)
         self.established("to_arm")
-        until(lambda: self.learned() >= self.exported, 60, "ARM has learned the table", 0.2)
+        until(lambda: arm.check() or arm.text().count("table complete") >= 2, 60, "ARM has learned the table", 0.1)
         if target == "bird":
             self.established("from_arm")
         return arm
