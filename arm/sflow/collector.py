@@ -78,9 +78,9 @@ class Collector:
         self._tap_counters_only = counters_only
         self._tap = callback
 
-    def take(self, fresh: TrafficBatch) -> TrafficBatch:
+    def take(self, fresh: TrafficBatch | None = None) -> TrafficBatch:
         """All that came since the last call, the caller's from now on; `fresh`, an empty one, takes its place."""
-        batch, self._batch = self._batch, fresh
+        batch, self._batch = self._batch, TrafficBatch() if fresh is None else fresh
         return batch
 
     def interval(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from arm.model import COUNT_BITS, AgentStatus, TrafficBatch
+from arm.model import COUNT_BITS, AgentStatus
 from arm.sflow import agents
 from arm.sflow.collector import Collector
 from arm.sflow.records import Datagram
@@ -40,7 +40,7 @@ def test_both_directions_add_up(expanded: bool, address: bytes) -> None:
     for _ in range(3):
         for built in agent.prebuild(PACKETS):
             feed(collector, agent.number(built))
-    batch = collector.take(TrafficBatch())
+    batch = collector.take()
     assert batch.samples == 63
     assert batch.destinations4 == {dst: (3 * 512 * length) << COUNT_BITS | 3 for _, dst, length in PACKETS}
     assert batch.sources4 == {src: (3 * 512 * length) << COUNT_BITS | 3 for src, _, length in PACKETS}
@@ -54,11 +54,11 @@ def test_both_directions_add_up(expanded: bool, address: bytes) -> None:
 def test_a_batch_that_was_taken_is_left_alone() -> None:
     collector = Collector()
     feed(collector, encoder.datagram([flow(1)], agent=ONE))
-    first = collector.take(TrafficBatch())
+    first = collector.take()
     before = dict(first.destinations4)
     feed(collector, encoder.datagram([flow(2)], agent=ONE))
     assert first.destinations4 == before
-    assert (first.samples, collector.take(TrafficBatch()).samples, collector.take(TrafficBatch()).samples) == (1, 1, 0)
+    assert (first.samples, collector.take().samples, collector.take().samples) == (1, 1, 0)
 
 
 def test_only_the_configured_agent_counts() -> None:
@@ -66,7 +66,7 @@ def test_only_the_configured_agent_counts() -> None:
     feed(collector, encoder.datagram([flow(1)], agent=ONE))
     assert collector.last_sample is None
     feed(collector, encoder.datagram([flow(1)], agent=TWO), now=3.0)
-    assert collector.take(TrafficBatch()).samples == 1
+    assert collector.take().samples == 1
     assert collector.last_sample == 3.0
     status = collector.status(3.0, 0)
     assert (status.datagrams, status.other_agents, status.flow_samples) == (2, 1, 1)
@@ -102,7 +102,7 @@ def test_losses_are_made_up_for() -> None:
             if number % 2:  # half of all samples are lost
                 feed(collector, encoder.datagram([flow(sequence)], agent=ONE, sequence=sequence), float(second))
         collector.interval()
-        batch = collector.take(TrafficBatch())
+        batch = collector.take()
     (value,) = batch.destinations4.values()
     assert value >> COUNT_BITS == pytest.approx(200 * 100 * 1000, rel=0.02)
     assert batch.samples == 100
@@ -113,7 +113,7 @@ def test_a_sample_that_can_not_be_is_skipped(rate: int, length: int) -> None:
     header = encoder.raw_header(encoder.frame(*PACKETS[0][:2], 1000), length)
     collector = Collector()
     feed(collector, encoder.datagram([encoder.flow_sample([header], rate=rate)], agent=ONE))
-    assert collector.take(TrafficBatch()).samples == 0
+    assert collector.take().samples == 0
     assert collector.status(0.0, 0).skipped_samples == 1
     assert collector.last_sample is None
 
@@ -123,7 +123,7 @@ def test_a_sample_without_ip_is_skipped_and_its_sequence_counts() -> None:
     collector = Collector()
     samples = [flow(1), encoder.flow_sample([encoder.raw_header(arp, 64)], sequence=2, rate=100), flow(3)]
     feed(collector, encoder.datagram(samples, agent=ONE))
-    assert collector.take(TrafficBatch()).samples == 2
+    assert collector.take().samples == 2
     assert collector.status(0.0, 0).skipped_samples == 1
     assert of(collector).lost_samples == 0
 
@@ -143,7 +143,7 @@ def test_inventing_agents_does_not_grow_memory() -> None:
         feed(collector, encoder.datagram([flow(number)], agent=number.to_bytes(4, "big")), now=number / 1000)
     status = collector.status(0.0, 0)
     assert len(status.agents) == agents.MAX_AGENTS
-    assert collector.take(TrafficBatch()).samples == status.flow_samples == 3 * agents.MAX_AGENTS
+    assert collector.take().samples == status.flow_samples == 3 * agents.MAX_AGENTS
 
 
 def test_inventing_agents_does_not_shut_out_the_configured_one() -> None:
@@ -171,7 +171,7 @@ def test_inventing_sources_does_not_grow_memory() -> None:
         feed(collector, encoder.datagram(samples, agent=ONE, sequence=start // 20))
     (agent,) = collector._agents._agents.values()
     assert len(agent.sources) == agents.MAX_SOURCES
-    assert collector.take(TrafficBatch()).samples >= sent
+    assert collector.take().samples >= sent
     for _ in range(700):
         collector.interval()
     assert not agent.sources
@@ -200,7 +200,7 @@ def test_a_subscriber_that_raises_is_counted_and_harms_nobody() -> None:
     collector.subscribe(got.append)
     for sequence in (1, 2):
         feed(collector, encoder.datagram([flow(sequence)], agent=ONE, sequence=sequence))
-    assert collector.take(TrafficBatch()).samples == 2
+    assert collector.take().samples == 2
     assert len(got) == collector.subscriber_errors == 2
     assert str(collector.last_subscriber_error) == "no use for 2"
 
@@ -211,7 +211,7 @@ def replay(payloads: Sequence[bytes]) -> tuple[dict[bytes, int], dict[bytes, int
         feed(collector, payload, now=number / 100)
         if number % 100 == 0:
             collector.interval()
-    batch = collector.take(TrafficBatch())
+    batch = collector.take()
     return batch.destinations4, batch.sources4
 
 

@@ -12,7 +12,7 @@ from sflow_reference import Seen
 from sflow_reference import decode as reference_decode
 from sflow_strategies import REAL, any_input, datagrams, few, flow_samples, many, mutated
 
-from arm.model import COUNT_BITS, COUNT_MASK, TrafficBatch
+from arm.model import COUNT_BITS, COUNT_MASK
 from arm.sflow import datagram as codec
 from arm.sflow.collector import Collector
 from arm.sflow.datagram import DatagramError, Sample, read_header, walk
@@ -116,7 +116,7 @@ def test_the_full_decode_and_the_hot_path_see_the_same(data: bytes) -> None:
             value = sample.rate * sample.frame_length
             if sample.destination is not None and 0 < value <= 1 << 40:
                 octets[sample.destination] = octets.get(sample.destination, 0) + value
-    batch = collector.take(TrafficBatch())
+    batch = collector.take()
     hot = {address: value >> COUNT_BITS for address, value in {**batch.destinations4, **batch.destinations6}.items()}
     assert hot == octets
     for by_address in (batch.destinations4, batch.destinations6, batch.sources4, batch.sources6):
@@ -158,7 +158,7 @@ def test_nothing_behind_the_datagram_is_read(data: bytes, behind: bytes) -> None
     collector.receive(data, len(data), 0.0)
     other.receive(bytearray(data + behind), len(data), 0.0)
     assert collector.status(0.0, 0) == other.status(0.0, 0)
-    assert collector.take(TrafficBatch()).destinations4 == other.take(TrafficBatch()).destinations4
+    assert collector.take().destinations4 == other.take().destinations4
 
 
 @pytest.mark.parametrize("expanded", [True, False])
@@ -221,7 +221,7 @@ def test_each_sample_has_its_own_rate() -> None:
     data = encoder.datagram(samples, agent=b"\x0a\0\0\1")
     collector = Collector()
     collector.receive(data, len(data), 0.0)
-    assert collector.take(TrafficBatch()).destinations4 == {DESTINATION: (1017 * 1000) << COUNT_BITS | 3}
+    assert collector.take().destinations4 == {DESTINATION: (1017 * 1000) << COUNT_BITS | 3}
 
 
 def test_interfaces_of_the_compact_form_are_split_into_format_and_value() -> None:
