@@ -111,7 +111,7 @@ class Judge:
             candidates = self._candidates(destination)
             times = {BEGINNING} | {at for told in self._told.values() for at, _ in told.sessions}
             for told in self._told.values():
-                for candidate in candidates:
+                for candidate in (*candidates, (FAMILIES[len(destination) == 16], (0, 0))):
                     times |= {at for at, _ in told.changes.get(candidate, ())}
             ordered = sorted(times)
             known = ordered, [self._at(destination, candidates, at) for at in ordered]

@@ -85,3 +85,13 @@ def test_while_a_session_comes_up_its_routes_may_be_there_or_not(table: Table, t
     assert says.wants(address, up) == {"a", "b"}
     assert says.wants(address, complete) == {"b"}
     assert says.lag(address, "b", down + 3 * SECOND, down + 3 * SECOND) == 3
+
+
+def test_the_default_that_moves_to_another_peer_is_right_from_then_on(table: Table, tmp_path: Path) -> None:
+    changed = START + 10 * SECOND
+    says = judge(table, tmp_path, [{"at": changed, "prefix": "0.0.0.0/0", "rank": [0, 0]}])
+    address = parse_address("20.1.9.9")
+    assert says.lag(address, "b", changed + SECOND, changed + SECOND) == 0
+    assert says.lag(address, "b", changed - 2 * SECOND, changed - SECOND) == NEVER
+    default = parse_address("30.0.0.1")
+    assert says.lag(default, "a", changed + SECOND, changed + 2 * SECOND) == 1
