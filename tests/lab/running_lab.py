@@ -81,8 +81,14 @@ class RunningLab:
             if part == f"upstream-{peer.letter}":
                 with self.layout.journal(peer).open("a") as journal:
                     journal.write(json.dumps({"at": time.monotonic_ns(), "session": "down"}) + "\n")
+        pid = processes.running(self.layout, part)
         processes.kill(self.layout, part)
-        until(f"{part} to be dead", lambda: processes.running(self.layout, part) is None, 10)
+        # a process whose first thread is dead may still hold its sockets: it is gone when it could be reaped
+        until(
+            f"{part} to be dead",
+            lambda: processes.running(self.layout, part) is None and not Path(f"/proc/{pid}").exists(),
+            10,
+        )
 
     def start(self, part: str) -> None:
         assembly.start(self.layout, part)
