@@ -148,7 +148,7 @@ def _sflow(page: _Page, status: Status) -> None:
     listener = status.listener
     page.counter("arm_sflow_datagrams_total", "Datagrams received.", listener.datagrams)
     page.counter("arm_sflow_flow_samples_total", "Flow samples taken in.", listener.flow_samples)
-    page.counter("arm_sflow_counter_samples_total", "Counter samples taken in.", listener.counter_samples)
+    page.counter("arm_sflow_polled_samples_total", "Counter samples taken in.", listener.counter_samples)
     text = "Samples of packets that the switch discarded."
     page.counter("arm_sflow_discarded_packet_samples_total", text, listener.discarded_packet_samples)
     page.counter(
@@ -179,7 +179,9 @@ def _target(page: _Page, status: Status) -> None:
     page.counter("arm_target_applied_changes_total", "Changes made.", target.applied, labels)
     page.counter("arm_target_failed_changes_total", "Changes that failed.", target.failed, labels)
     for name, count in target.counters.items():
-        page.gauge("arm_target_count", "What else this kind of target counts, by name.", count, labels | {"what": name})
+        page.gauge(
+            "arm_target_detail", "What else this kind of target counts, by name.", count, labels | {"what": name}
+        )
     page.gauge("arm_target_last_plan_seconds", "Time the latest plan took to apply.", target.last_seconds, labels)
 
 

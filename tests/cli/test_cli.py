@@ -29,7 +29,8 @@ def test_version_answers_within_0_3_seconds() -> None:
 
 
 def test_version_loads_no_room() -> None:
-    program = "import sys, arm.cli; print([name for name in sys.modules if name.startswith('arm.') and not name.startswith('arm.cli')])"
+    names = "[name for name in sys.modules if name.startswith('arm.') and not name.startswith('arm.cli')]"
+    program = f"import sys, arm.cli; print({names})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 
