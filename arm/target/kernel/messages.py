@@ -103,12 +103,12 @@ def read_route(data: bytes, start: int, end: int) -> RouteMessage | None:
         paths = _multipath(found[nl.RTA_MULTIPATH])
     return RouteMessage(
         prefix=(found.get(nl.RTA_DST, ZERO_ADDRESS[family]), length),
-        table=nl.U32.unpack(wide)[0] if wide else table,
+        table=nl.number(wide) or table,
         protocol=protocol,
-        metric=nl.U32.unpack(metric)[0] if metric else 0,
+        metric=nl.number(metric) or 0,
         kind=kind,
         flags=flags,
-        nexthop=nl.U32.unpack(nexthop)[0] if nexthop else 0,
+        nexthop=nl.number(nexthop) or 0,
         paths=paths,
         plain=tos == 0,
     )

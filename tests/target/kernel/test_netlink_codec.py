@@ -86,6 +86,13 @@ def test_cut_and_spoiled_messages_never_raise(read, cut, spoil, value):
     read(data, min(16, len(data)), len(data))
 
 
+@pytest.mark.parametrize("kind", [nl.RTA_TABLE, nl.RTA_PRIORITY, nl.RTA_NH_ID])
+def test_a_number_of_another_size_counts_as_not_told(kind):
+    body = messages.ROUTE_BODY.pack(nl.AF_INET, 24, 0, 0, 254, 4, 0, 1, 0) + nl.attribute(kind, b"\1\2\3\4\5\6")
+    route = messages.read_route(body, 0, len(body))
+    assert (route.table, route.metric, route.nexthop) == (254, 0, 0)
+
+
 def test_a_multipath_route_shows_its_living_paths():
     hops = b"".join(
         struct.pack("=HBBi", 16, flags, 0, interface) + nl.attribute(nl.RTA_GATEWAY, bytes([10, 0, interface, 2]))
