@@ -8,8 +8,8 @@ peer is cut, and later mended. Measured are
 - the netlink requests that this took, for next hops and for routes.
 
 `quiet` is the same with net.ipv4.nexthop_compat_mode=0: the kernel does not tell the world of every route of a next
-hop that changed. `without backup` has plain next hops: the kernel drops the routes itself. `per route` is what a replacement
-of every route would take, at the rate of this run.
+hop that changed. `without backup` has plain next hops: the kernel drops the routes itself. `per route` is what a
+replacement of every route would take, at the rate of this run.
 """
 
 from __future__ import annotations
