@@ -8,7 +8,8 @@
     cache, flows        definitions at work: moving averages in bounded memory
     counters, metrics   counter records -> metrics by agent and data source
     thresholds, journal events that readers follow
-    service             the thread, the queue, the limits;  memory: definitions survive a restart
+    registry            what is defined, and its limits;  memory: definitions survive a restart
+    service             the thread and the queue
     queries             what REST answers
 
 Nothing here may slow the choice of routes: see `service` for how that is kept.
@@ -16,6 +17,7 @@ Nothing here may slow the choice of routes: see `service` for how that is kept.
 
 from arm.analytics.definitions import DefinitionError
 from arm.analytics.language import LanguageError
-from arm.analytics.service import Analytics, Limit
+from arm.analytics.registry import Limit
+from arm.analytics.service import Analytics
 
 __all__ = ["Analytics", "DefinitionError", "LanguageError", "Limit"]

@@ -17,24 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from arm.analytics import memory
-from arm.analytics.definitions import (
-    DefinitionError,
-    FlowDefinition,
-    ThresholdDefinition,
-    check_name,
-    read_flow,
-    read_group,
-    read_threshold,
-)
-from arm.analytics.flows import Flow, Flows
-from arm.analytics.groups import Group
+from arm.analytics.definitions import ThresholdDefinition
 from arm.analytics.journal import Journal
-from arm.analytics.language import LanguageError
-from arm.analytics.metrics import MetricStore, Reading
-from arm.analytics.routes import Lookup, Routes
-from arm.analytics.thresholds import Threshold
-from arm.analytics.values import Source, Value, source_text, text_of
+from arm.analytics.registry import Registry
+from arm.analytics.routes import Lookup
+from arm.analytics.values import Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
 from arm.sflow.records import CounterSample, decode
@@ -60,11 +47,7 @@ class Tap(Protocol):
     def tap(self, callback: Callable[[bytes], None] | None, *, counters_only: bool = False) -> None: ...
 
 
-class Limit(ValueError):  # noqa: N818 - the configuration's word, not a mistake in the program
-    """A limit of the configuration is reached; the text says which."""
-
-
-class Analytics:
+class Analytics(Registry):
     """Everything that is defined and known. `start` and `stop` it; any thread may call the rest."""
 
     def __init__(
@@ -81,24 +64,15 @@ class Analytics:
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         """`lookup` asks the table; `directory` is where definitions are kept, None to forget them."""
-        self.config = config
-        self.country = country
-        self.clock = clock
+        super().__init__(config, lookup, local_as=local_as, directory=directory, clock=clock, country=country)
         self.wall_ms = wall_ms
-        self.routes = Routes(lookup, local_as)
-        self.metrics = MetricStore()
         self.events = Journal("eventID")
         self.ended = Journal("flowID")
-        self.lock = threading.RLock()
-        self.flows = Flows(self, config.flows)
-        self.thresholds: dict[str, Threshold] = {}
-        self.groups: dict[str, Group] = {}
         self.dropped = 0
         """Datagrams for which the queue had no room."""
         self.failures = 0
         """Datagrams on which the program failed: a bug, logged."""
         self._tap = tap
-        self._directory = directory
         self._on_failure = on_failure
         self._queue: deque[bytes] = deque()
         self._received = 0
@@ -111,15 +85,14 @@ class Analytics:
         self._log_after = 0.0
         self._logged = 0
         self._thread = threading.Thread(target=self._run, name="analytics", daemon=True)
-        if directory is not None:
-            self._recall(memory.load(directory))
+        self.recall()
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to count."""
-        self._retap()
         self._thread.start()
+        self._retap()
 
     def stop(self) -> None:
         """End the thread, and let those who wait for events go."""
@@ -130,6 +103,11 @@ class Analytics:
         self.ended.close()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def changed(self) -> None:
+        """Have the listener hand over what is needed now."""
+        if self._thread.is_alive():
+            self._retap()
 
     def _retap(self) -> None:
         self._tap.tap(self._receive, counters_only=not (self.flows.active or self.flows.watch))
@@ -271,103 +249,7 @@ class Analytics:
             self._logged = dropped
             self._log_after = now + _LOG_EVERY
 
-    # --- what functions look up --------------------------------------------------------------------------------------
-
-    def group(self, name: str, address: bytes) -> str | None:
-        """Which member of a group an address belongs to."""
-        group = self.groups.get(name)
-        return group.find(address) if group is not None else None
-
-    def host(self, key: Value, attribute: str) -> str | None:
-        """An attribute of the host that has a MAC or agent address."""
-        return self.metrics.host(key, attribute)
-
-    # --- definitions -------------------------------------------------------------------------------------------------
-
-    def put_flow(self, name: str, document: object) -> FlowDefinition:
-        """Define a flow, or define it anew; DefinitionError, LanguageError, Limit."""
-        definition = read_flow(document)
-        flow = self.flows.compile(check_name(name), definition, self.clock())
-        if len(flow.keys) > self.config.keys:
-            raise Limit(f"a flow has at most {self.config.keys} keys (analytics.keys)")
-        with self.lock:
-            self._room(self.flows.active, name)
-            self.flows.put(flow)
-        self._changed()
-        return definition
-
-    def put_threshold(self, name: str, document: object) -> ThresholdDefinition:
-        """Set a threshold; DefinitionError, Limit."""
-        definition = read_threshold(document)
-        check_name(name)
-        with self.lock:
-            self._room(self.thresholds, name)
-            self.thresholds[name] = Threshold(name, definition)
-        self._changed()
-        return definition
-
-    def put_group(self, name: str, document: object) -> Group:
-        """Define a group of prefixes; DefinitionError, Limit."""
-        group = Group(read_group(document))
-        check_name(name)
-        with self.lock:
-            self._room(self.groups, name)
-            self.groups[name] = group
-        self._changed()
-        return group
-
-    def delete(self, kind: str, name: str) -> None:
-        """Remove a flow, threshold or group; KeyError if there is none of that name."""
-        with self.lock:
-            if kind == "flow":
-                self.flows.remove(name)
-            elif kind == "threshold":
-                del self.thresholds[name]
-            else:
-                del self.groups[name]
-        self._changed()
-
-    def _room(self, table: dict[str, Any], name: str) -> None:
-        if name not in table and len(table) >= self.config.definitions:
-            raise Limit(f"there are {self.config.definitions} already (analytics.definitions)")
-
-    def _changed(self) -> None:
-        with self.lock:
-            document = {
-                "flows": {name: flow.definition.document() for name, flow in self.flows.active.items()},
-                "thresholds": {name: each.definition.document() for name, each in self.thresholds.items()},
-                "groups": {name: group.document() for name, group in self.groups.items()},
-            }
-            self._retap()
-            if self._directory is not None:
-                memory.save(self._directory, document)
-
-    def _recall(self, document: dict[str, Any]) -> None:
-        """Take up what an earlier run has saved."""
-        directory, self._directory = self._directory, None
-        tap, self._tap = self._tap, _Nothing()
-        for kind, put in (("groups", self.put_group), ("flows", self.put_flow), ("thresholds", self.put_threshold)):
-            saved = document.get(kind)
-            for name, each in saved.items() if isinstance(saved, dict) else ():
-                try:
-                    put(name, each)
-                except (DefinitionError, LanguageError, Limit) as problem:
-                    log.warning("analytics definition not taken up kind=%s name=%r error=%r", kind, name, str(problem))
-        self._directory, self._tap = directory, tap
-
-    # --- readings ----------------------------------------------------------------------------------------------------
-
-    def readings(self, name: str, now: float) -> list[Reading]:
-        """The metric of that name of every data source; with the lock held."""
-        flow = self.flows.active.get(name)
-        if flow is not None:
-            return [Reading(source, name, value, now) for source, value in flow.cache.totals(now).items()]
-        found = []
-        for source, metrics in self.metrics.sources.items():
-            item = metrics.values.get(name)
-            if item is not None:
-                found.append(Reading(source, name, *item))
-        return found
+    # --- any thread --------------------------------------------------------------------------------------------------
 
     def watch_keys(self) -> None:
         """Have the keys of samples noted for some seconds."""
@@ -375,17 +257,6 @@ class Analytics:
         if not self.flows.watch:
             self.flows.watch = True
             self._retap()
-
-    def flow(self, name: str) -> Flow | None:
-        """A flow at work."""
-        return self.flows.active.get(name)
-
-
-class _Nothing:
-    """A tap that gives nothing: while definitions are recalled, before the start."""
-
-    def tap(self, callback: Callable[[bytes], None] | None, *, counters_only: bool = False) -> None:
-        """Do nothing."""
 
 
 def show(value: float | str) -> str:
