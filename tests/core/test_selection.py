@@ -218,7 +218,7 @@ def test_the_score_is_that_of_the_choice_before_the_interval() -> None:
 
 def test_misses_are_told_apart() -> None:
     world = started()
-    flow(world, dict.fromkeys(range(10), 10 ** 6), samples=1000)
+    flow(world, dict.fromkeys(range(10), 10**6), samples=1000)
     flow(world, {12: 100}, samples=1)
     flow(world, {12: 100}, samples=1)
     world.withdraw([DEFAULT])
