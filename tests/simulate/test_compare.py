@@ -7,12 +7,14 @@ import itertools
 import random
 import struct
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from checker_of_choices import best_by_trying
 
-from arm.model import Attributes, Change, Entry, Family, Feed, Kind, parse_prefix
+from arm.model import Attributes, Change, Entry, Event, Family, Feed, Kind, parse_prefix
+from arm.simulate.compare.contest import SafeTable
 from arm.simulate.compare.forest import Forest
 from arm.simulate.compare.hardware import Hardware
 from arm.simulate.compare.live import coverage
@@ -98,6 +100,20 @@ def test_nobody_misforwards_nor_overfills_while_bgp_changes_and_runs_repeat() ->
     assert [(wrong, overfull) for *_, wrong, overfull in first] == [(0, 0)] * len(first)
     assert all(0.2 < coverage <= 1 for _, coverage, *_ in first)
     assert small_run(3) == first
+
+
+class Deaf(SafeTable):
+    """Holds what it holds, whatever BGP says."""
+
+    def learn(self, event: Event) -> Sequence[Change]:
+        return []
+
+
+def test_a_contestant_that_does_not_follow_bgp_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arm.simulate.compare.run.SafeTable", Deaf)
+    judged = {policy: wrong for policy, _, _, wrong, _ in small_run(3)}
+    assert judged["lru"] > 0
+    assert judged["arm"] == 0
 
 
 def test_rows_put_seeds_together_with_their_error() -> None:

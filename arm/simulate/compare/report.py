@@ -44,6 +44,7 @@ class Row:
     churn: float
     churn_p99: float
     wrong_bytes: float
+    wrong_operations: int
     covers: float
     cpu: float
 
@@ -67,13 +68,14 @@ def _row(key: tuple[str, int, int, str], group: Sequence[Result]) -> Row:
         profile=key[0], next_hops=key[1], slots=key[2], policy=key[3], seeds=len(group),
         coverage=mean(shares), error=error, least=min(result.least for result in group),
         churn=mean(result.churn for result in group), churn_p99=mean(result.churn_p99 for result in group),
-        wrong_bytes=sum(result.wrong_bytes for result in group), covers=mean(result.covers for result in group),
+        wrong_bytes=sum(result.wrong_bytes for result in group),
+        wrong_operations=sum(result.wrong_operations for result in group), covers=mean(result.covers for result in group),
         cpu=mean(result.cpu for result in group),
     )  # fmt: skip
 
 
 def text(found: Sequence[Row]) -> str:
-    """A table in Markdown, which reads well as it is."""
+    """A table in Markdown, which reads well as it is. Misled: bytes sent the wrong way / operations that did so."""
     lines = [
         "| profile | next hops | slots | policy | coverage | worst | changes/s | p99 | misled | covers | CPU ms/s |",
         "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
@@ -85,7 +87,7 @@ def text(found: Sequence[Row]) -> str:
             lines.append(f"{lead}| {row.least:.2%} | | | | | |")
         else:
             lines.append(
-                f"{lead}| {row.least:.2%} | {row.churn:,.1f} | {row.churn_p99:,.0f} | {row.wrong_bytes:,.0f} "
+                f"{lead}| {row.least:.2%} | {row.churn:,.1f} | {row.churn_p99:,.0f} | {row.wrong_bytes:,.0f}/{row.wrong_operations} "
                 f"| {row.covers:,.0f} | {row.cpu * 1000:.1f} |"
             )
     return "\n".join(lines) + "\n"

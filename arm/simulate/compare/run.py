@@ -10,7 +10,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -231,27 +231,28 @@ class Weather:
         self._debt = 0.0
         self.changed = False
 
-    def second(self) -> list[tuple[Event, range]]:
-        """The changes of one second; half of them at routes with destinations."""
+    def second(self) -> Iterator[tuple[Event, range]]:
+        """The changes of one second; half of them at routes with destinations.
+
+        The world changes with each one that is taken: the truth must not run ahead of what contestants have been told.
+        """
         self._debt += self._per_second
         count = int(self._debt)
         self._debt -= count
         self.changed = self.changed or count > 0
         world, chance = self._world, self._chance
-        found: list[tuple[Event, range]] = []
         for _ in range(count):
             if self._away and chance.random() < 0.4:
-                found.append(world.restore(self._away.pop(0)))
+                yield world.restore(self._away.pop(0))
                 continue
             place = chance.choice(world.homes) if chance.random() < 0.5 else chance.randrange(len(world.table))
             if place < 0 or place in self._away:
                 continue
             if chance.random() < 0.3:
                 self._away.append(place)
-                found.append(world.withdraw(place))
+                yield world.withdraw(place)
             else:
-                found.append(world.change(place, chance.randrange(len(world.next_hops))))
-        return found
+                yield world.change(place, chance.randrange(len(world.next_hops)))
 
 
 def _enter(world: World, sizes: Sequence[int], policies: Sequence[str], now: float) -> tuple[list[Entrant], Rib | None]:
