@@ -69,7 +69,8 @@ def _row(key: tuple[str, int, int, str], group: Sequence[Result]) -> Row:
         coverage=mean(shares), error=error, least=min(result.least for result in group),
         churn=mean(result.churn for result in group), churn_p99=mean(result.churn_p99 for result in group),
         wrong_bytes=sum(result.wrong_bytes for result in group),
-        wrong_operations=sum(result.wrong_operations for result in group), covers=mean(result.covers for result in group),
+        wrong_operations=sum(result.wrong_operations for result in group),
+        covers=mean(result.covers for result in group),
         cpu=mean(result.cpu for result in group),
     )  # fmt: skip
 
@@ -87,8 +88,8 @@ def text(found: Sequence[Row]) -> str:
             lines.append(f"{lead}| {row.least:.2%} | | | | | |")
         else:
             lines.append(
-                f"{lead}| {row.least:.2%} | {row.churn:,.1f} | {row.churn_p99:,.0f} | {row.wrong_bytes:,.0f}/{row.wrong_operations} "
-                f"| {row.covers:,.0f} | {row.cpu * 1000:.1f} |"
+                f"{lead}| {row.least:.2%} | {row.churn:,.1f} | {row.churn_p99:,.0f} "
+                f"| {row.wrong_bytes:,.0f}/{row.wrong_operations} | {row.covers:,.0f} | {row.cpu * 1000:.1f} |"
             )
     return "\n".join(lines) + "\n"
 
