@@ -119,6 +119,7 @@ class RunningLab:
         """Until ARM and BIRD have the whole table of both upstreams."""
         until("BIRD to have the tables", lambda: assembly.settled(self.layout, ("upstream-a", "upstream-b")), 60)
         until("ARM to be ready", lambda: assembly.ready(self.layout), 60)
+        until("ARM to have the table", lambda: assembly.learned(self.layout, ("upstream-a", "upstream-b")), 60)
 
     def inside(self, namespace: str, *command: str) -> str:
         """What a command prints in one of the namespaces."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -78,7 +79,7 @@ def up(layout: Layout, say: Say, *, without: Collection[str] = ()) -> None:
         wait_for("BIRD to take the tables", lambda: settled(layout, wanted), 120)
     if "arm" in wanted:
         with _step(say, "ARM learns the table from BIRD"):
-            wait_for("ARM to be ready (see arm.log)", lambda: ready(layout), 300)
+            wait_for("ARM to have the table (see arm.log)", lambda: ready(layout) and learned(layout, wanted), 300)
     if "agent" in wanted:
         with _step(say, f"sFlow agent, one packet in {layout.sampling}"):
             network.sample(layout)
@@ -163,6 +164,22 @@ def ready(layout: Layout) -> bool:
         return ask_arm(layout, "/readyz")[0] == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+def learned(layout: Layout, wanted: Collection[str]) -> bool:
+    """True if ARM has as many prefixes as the upstreams tell.
+
+    ARM is ready before: a BIRD that has only just started tells the end of a table that is still empty.
+    """
+    if not any(f"upstream-{peer.letter}" in wanted for peer in PEERS):
+        return True
+    try:
+        code, body = ask_arm(layout, "/arm/status/json")
+        families = json.loads(body)["families"] if code == 200 else {}
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    sizes = {"ipv4": layout.ipv4, "ipv6": layout.ipv6}
+    return all(name in families and families[name]["rib_prefixes"] >= size for name, size in sizes.items())
 
 
 def down(layout: Layout, say: Say) -> None:
