@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from arm.simulate import encoder
+from arm.simulate.host import Host
 
 Packet: TypeAlias = tuple[bytes, bytes, int]
 """Packed source and destination address, and octets of the frame on the wire."""
@@ -144,11 +145,16 @@ class Agent:
         )
         self._send_counters([counters], 0, index)
 
-    def send_host_counters(self, *, load: tuple[float, float, float], memory: int, memory_free: int) -> None:
-        """Send the counters of the host: load averages, memory in octets."""
-        uptime = int(self._clock() - self._started)
-        cpu = encoder.host_cpu(load=load, processors=4, uptime=uptime, user_ms=0, idle_ms=uptime * 4000)
-        self._send_counters([cpu, encoder.host_memory(total=memory, free=memory_free)], 2, 1)
+    def send_host_counters(self, host: Host) -> None:
+        """Send the counters of the host: load, processors, memory, disk."""
+        cpu = encoder.host_cpu(
+            load=host.load, processors=host.processors, uptime=host.uptime_seconds, times_ms=host.cpu_ms
+        )
+        memory = encoder.host_memory(
+            total=host.memory_total, free=host.memory_free, buffers=host.memory_buffers, cached=host.memory_cached
+        )
+        disk = encoder.host_disk(total=host.disk_total, free=host.disk_free)
+        self._send_counters([cpu, memory, disk], 2, 1)
 
     def _send_counters(self, records: Sequence[bytes], source_type: int, index: int) -> None:
         sequence = self._counter_sequence.get((source_type, index), 0) + 1

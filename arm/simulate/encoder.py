@@ -150,15 +150,25 @@ def interface_counters(
     return record(1, data + struct.pack(">6I", packets_out & 0xFFFFFFFF, 0, 0, 0, 0, 0))
 
 
-def host_cpu(*, load: tuple[float, float, float], processors: int, uptime: int, user_ms: int, idle_ms: int) -> bytes:
-    """Counter record 2003 (sFlow Host Structures): load averages, uptime in seconds, times in milliseconds."""
+def host_cpu(*, load: tuple[float, float, float], processors: int, uptime: int, times_ms: Sequence[int]) -> bytes:
+    """Counter record 2003 (sFlow Host Structures): load averages, uptime in seconds.
+
+    `times_ms` are seven times in milliseconds: user, nice, system, idle, waiting, interrupts, soft interrupts.
+    """
+    times = [each & 0xFFFFFFFF for each in times_ms]
     data = struct.pack(">fff", *load) + struct.pack(">5I", 1, 100, processors, 2000, uptime)
-    return record(2003, data + struct.pack(">12I", user_ms, 0, 0, idle_ms, 0, 0, 0, 0, 0, 0, 0, 0))
+    return record(2003, data + struct.pack(">12I", *times, 0, 0, 0, 0, 0))
 
 
-def host_memory(*, total: int, free: int) -> bytes:
+def host_memory(*, total: int, free: int, buffers: int = 0, cached: int = 0) -> bytes:
     """Counter record 2004 (sFlow Host Structures): octets."""
-    return record(2004, struct.pack(">7Q4I", total, free, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    return record(2004, struct.pack(">7Q4I", total, free, 0, buffers, cached, 0, 0, 0, 0, 0, 0))
+
+
+def host_disk(*, total: int, free: int) -> bytes:
+    """Counter record 2005 (sFlow Host Structures): octets of all partitions, of which there is one."""
+    fullest = round(10_000 * (1 - free / total)) if total else 0
+    return record(2005, struct.pack(">QQI", total, free, fullest) + struct.pack(">IQIIQI", 0, 0, 0, 0, 0, 0))
 
 
 def datagram(

@@ -8,7 +8,6 @@ in the table. Interface and host counters go with them.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import signal
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from arm.simulate.agent import Agent
+from arm.simulate.host import look
 from arm.simulate.popularity import cumulative_weights, draw_destinations
 from arm.simulate.table import Table
 
@@ -89,9 +89,7 @@ class Sampler:
                 octets_out=half,
                 packets_out=half_packets,
             )
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-        self._agent.send_host_counters(load=os.getloadavg(), memory=memory, memory_free=free)
+        self._agent.send_host_counters(look())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from arm.model import COUNT_BITS, COUNT_MASK
 from arm.sflow import listener as module
 from arm.sflow.burst import BURST
 from arm.sflow.listener import Listener, kernel_drops, open_socket
+from arm.simulate.host import look
 
 
 def test_no_sample_is_lost_or_counted_twice_over_takes_under_load(sock: socket.socket, started: list[Listener]) -> None:
@@ -138,7 +139,7 @@ def test_the_time_of_the_latest_sample_is_known(sock: socket.socket, started: li
     listener = run(started, sock, clock=lambda: 1234.5, wall_ms=lambda: 99_000)
     assert listener.last_sample is None
     agent = agent_for(sock)
-    agent.send_host_counters(load=(0.1, 0.2, 0.3), memory=1 << 30, memory_free=1 << 20)
+    agent.send_host_counters(look())
     agent.send_interface_counters(1, speed=10**10, octets_in=1, packets_in=1, octets_out=1, packets_out=1)
     until(lambda: listener.status().counter_samples == 2)
     assert listener.last_sample is None

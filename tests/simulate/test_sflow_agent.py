@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import socket
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arm.sflow.records import CounterSample, FlowSample, decode
+from arm.observe.switch import SwitchReport, read
+from arm.sflow.records import CounterSample, FlowSample, Record, decode
 from arm.simulate import encoder
 from arm.simulate.agent import Agent
+from arm.simulate.encoder import counter_sample, datagram, host_cpu
+from arm.simulate.host import CPU_TIMES, Host, look
 
 PACKETS = [(bytes([192, 0, 2, n]), bytes([198, 51, 100, n]), 1000 + n) for n in range(1, 18)]
+HOST = Host(
+    load=(0.5, 1.0, 2.0),
+    processors=3,
+    uptime_seconds=4000,
+    cpu_ms=(1000, 20, 300, 9_000_000, 50, 6, 7),
+    memory_total=2**34,
+    memory_free=2**33,
+    memory_buffers=2**20,
+    memory_cached=2**21,
+    disk_total=1000,
+    disk_free=250,
+)
+SPENT = (4000, 0, 1000, 3000, 1000, 500, 500)
+"""Milliseconds of user, nice, system, idle, waiting, interrupts, soft interrupts."""
 SIX = bytes.fromhex("20010db8" + "00" * 11 + "01")
 
 
@@ -91,7 +109,7 @@ def test_counters_say_what_they_were_told(expanded: bool) -> None:
         agent.send_interface_counters(
             5, speed=10**11, octets_in=2**40, packets_in=7, octets_out=2**41, packets_out=2**32 + 8
         )
-        agent.send_host_counters(load=(0.5, 1.0, 2.0), memory=2**34, memory_free=2**33)
+        agent.send_host_counters(HOST)
         (interface,) = decode(collector.recv(65536)).samples
         (host,) = decode(collector.recv(65536)).samples
         agent.close()
@@ -104,6 +122,28 @@ def test_counters_say_what_they_were_told(expanded: bool) -> None:
     assert (index, speed, status, octets_in, packets_in) == (5, 10**11, 3, 2**40, 7)
     assert (octets_out, packets_out) == (2**41, 8)
     assert isinstance(host, CounterSample)
-    assert [(record.format, len(record.data)) for record in host.records] == [(2003, 80), (2004, 72)]
-    assert struct.unpack_from(">fff", host.records[0].data) == (0.5, 1.0, 2.0)
-    assert struct.unpack_from(">QQ", host.records[1].data) == (2**34, 2**33)
+    assert [(record.format, len(record.data)) for record in host.records] == [(2003, 80), (2004, 72), (2005, 52)]
+    report = read(host.records, SwitchReport("10.0.0.1"))
+    assert (report.load, report.processors, report.uptime_seconds) == ((0.5, 1.0, 2.0), 3, 4000)
+    assert (report.memory_total, report.memory_available) == (2**34, 2**33 + 2**20 + 2**21)
+    assert (report.disk_total, report.disk_free, report.disk_fullest_share) == (1000, 250, 0.75)
+    # of 10 s between two reports, 4 s were spent waiting or idle
+    later = replace(HOST, cpu_ms=tuple(now + more for now, more in zip(HOST.cpu_ms, SPENT, strict=True)))
+    cpu = host_cpu(load=HOST.load, processors=3, uptime=4010, times_ms=later.cpu_ms)
+    assert read(decode_records(cpu), report).cpu_share == pytest.approx(0.6)
+
+
+def decode_records(*records: bytes) -> tuple[Record, ...]:
+    (sample,) = decode(datagram([counter_sample(records)], agent=bytes(4))).samples
+    assert isinstance(sample, CounterSample)
+    return tuple(sample.records)
+
+
+def test_the_machine_is_looked_at_as_it_is() -> None:
+    host = look()
+    assert host.processors >= 1
+    assert len(host.cpu_ms) == CPU_TIMES
+    # all processors together have spent their time since the start somewhere
+    assert sum(host.cpu_ms) / 1000 <= host.uptime_seconds * host.processors * 1.05 + 10
+    assert 0 < host.memory_free + host.memory_cached <= host.memory_total
+    assert 0 <= host.disk_free <= host.disk_total
