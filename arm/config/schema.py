@@ -291,7 +291,11 @@ class GeoConfig:
     """Countries of addresses."""
 
     country: str | None = key(
-        None, rules.optional(rules.PATH), "MMDB file that tells the country of an address.", without="no countries"
+        None,
+        rules.optional(rules.PATH),
+        "MMDB file that tells the country of an address, for the map, `country` filters and `country:` in flow keys. "
+        "Another file in its place is read within a second.",
+        without="no countries",
     )
 
 

@@ -29,6 +29,7 @@ from arm.daemon.memory import Keeper, load
 from arm.daemon.reload import compare
 from arm.daemon.rights import give_up
 from arm.daemon.sockets import Sockets, open_all
+from arm.geo import Countries
 from arm.model import FAMILIES, Plan, Status, family_of, parse_address
 from arm.observe import logs
 from arm.observe.board import Board
@@ -124,16 +125,18 @@ class Daemon:
         self.target = make_target(config, self.speaker)
         self.board = Board(self.loop.ask)
         self.listener.subscribe_counters(self.board.switch.receive)
+        countries = Countries(config.geo.country)
         self.analytics = Analytics(
             config.analytics,
             self.listener,
             lambda addresses: self.loop.ask(lambda reader: reader.matches(addresses)),
             local_as=config.reflector.as_,
             directory=self._directory(),
+            country=countries.country if countries.configured else None,
             on_failure=self._fail,
         )
         self.web = Server(
-            create_app(self.board, config, analytics=self.analytics),
+            create_app(self.board, config, analytics=self.analytics, geo=countries),
             sockets.http,
             threads=THREADS + config.analytics.clients,
             on_failure=self._fail,

@@ -14,12 +14,13 @@ from flask import Flask, Response, request, send_from_directory
 from arm import __version__
 from arm.analytics import Analytics
 from arm.config import Config
+from arm.geo import Countries
 from arm.model import ChangeRecord, Explanation, Family, SessionStatus, parse_address, parse_prefix
 from arm.observe import metrics
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import SPANS
-from arm.web import breakdown, cache, capacity, difference, machine, prefixes, settings, shapes, topprefixes
+from arm.web import breakdown, cache, capacity, countries, difference, machine, prefixes, settings, shapes, topprefixes
 from arm.web.access import restrict
 from arm.web.analytics import create_blueprint
 from arm.web.arguments import TEXT_LIMIT, ArgumentError, Arguments
@@ -33,9 +34,15 @@ def _now_ms() -> int:
 
 
 def create_app(
-    board: Board, config: Config, *, analytics: Analytics | None = None, now_ms: Callable[[], int] = _now_ms
+    board: Board,
+    config: Config,
+    *,
+    analytics: Analytics | None = None,
+    geo: Countries | None = None,
+    now_ms: Callable[[], int] = _now_ms,
 ) -> Flask:
-    """The WSGI application. `now_ms` is the wall clock in milliseconds since the epoch."""
+    """The WSGI application. `geo` are those of `[geo] country`; `now_ms` is the wall clock in ms since the epoch."""
+    geo = geo if geo is not None else Countries(config.geo.country)
     app = Flask("arm.web", static_folder=str(STATIC), static_url_path="/static")
     app.url_map.merge_slashes = False
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
@@ -43,8 +50,8 @@ def create_app(
     restrict(app, config.http)
     _pages(app)
     _observability(app, board, config.http.metrics_prefixes, now_ms)
-    _arm(app, board, now_ms)
-    _views(app, board, config)
+    _arm(app, board, geo, now_ms)
+    _views(app, board, geo, config)
     _bgp(app, board)
     if analytics is not None:
         app.register_blueprint(create_blueprint(analytics, board))
@@ -93,7 +100,7 @@ def _observability(app: Flask, board: Board, metrics_prefixes: int, now_ms: Call
         return answer(shapes.health_document(health), 200 if health.ready else 503)
 
 
-def _arm(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
+def _arm(app: Flask, board: Board, geo: Countries, now_ms: Callable[[], int]) -> None:
     @app.get("/arm/status/json")
     def status() -> Response:
         _arguments()
@@ -125,7 +132,7 @@ def _arm(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
     @app.get("/arm/prefixes/json")
     def ranking() -> Response:
         query = prefixes.Query.of(Arguments(request.args, prefixes.ARGUMENTS))
-        return answer(prefixes.document(board, query))
+        return answer(prefixes.document(board, query, geo))
 
     @app.get("/arm/changes/json")
     def changes() -> Response:
@@ -140,11 +147,15 @@ def _arm(app: Flask, board: Board, now_ms: Callable[[], int]) -> None:
         return answer({"changes": [shapes.change_document(record) for record in records[len(records) - most :]]})
 
 
-def _views(app: Flask, board: Board, config: Config) -> None:
+def _views(app: Flask, board: Board, geo: Countries, config: Config) -> None:
     @app.get("/arm/traffic/json")
     def traffic() -> Response:
         query = breakdown.Query.of(Arguments(request.args, breakdown.ARGUMENTS))
-        return answer(breakdown.document(board, query))
+        return answer(breakdown.document(board, query, geo))
+
+    @app.get("/arm/countries/json")
+    def by_country() -> Response:
+        return answer(countries.document(board, geo, Arguments(request.args, countries.ARGUMENTS)))
 
     @app.get("/arm/cache/json")
     def hardware() -> Response:

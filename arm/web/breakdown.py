@@ -13,16 +13,18 @@ from dataclasses import dataclass
 
 from arm.bgp.aspath import AS_SEQUENCE
 from arm.bgp.attributes import as_path, path_text
+from arm.geo import Countries
 from arm.model import Attributes, Family, format_next_hop
 from arm.observe.board import Board
 from arm.observe.trend import family_key
 from arm.web import active
 from arm.web.arguments import Arguments
+from arm.web.countries import country_argument, inside
 from arm.web.prefixes import family_argument
 from arm.web.shapes import Json
 from arm.web.topprefixes import DIRECTIONS, traffic
 
-ARGUMENTS = frozenset({"family", "direction", "by", "maxKeys"})
+ARGUMENTS = frozenset({"family", "direction", "by", "maxKeys", "country"})
 MOST_KEYS = 1_000
 
 
@@ -59,6 +61,8 @@ class Query:
     direction: str
     by: str
     most: int
+    country: str | None
+    """Only routes to (or from) this country."""
 
     @classmethod
     def of(cls, arguments: Arguments) -> Query:
@@ -68,6 +72,7 @@ class Query:
             direction=arguments.choice("direction", "destination", DIRECTIONS),
             by=arguments.choice("by", "as", {name: name for name in KEYS}),
             most=arguments.integer("maxKeys", 20, 0, MOST_KEYS),
+            country=country_argument(arguments),
         )
 
 
@@ -78,12 +83,11 @@ class _Sum:
     prefixes: int = 0
 
 
-def document(board: Board, query: Query) -> Json:
+def document(board: Board, query: Query, countries: Countries) -> Json:
     """/arm/traffic/json."""
     total = traffic(board, query.family, query.direction).total
-    sums = board.once(
-        ("sums", query.family, query.direction, query.by), active.KEPT_SECONDS, lambda: _sums(board, query)
-    )
+    asked = ("sums", query.family, query.direction, query.by, query.country)
+    sums = board.once(asked, active.KEPT_SECONDS, lambda: _sums(board, query, countries))
     ranked = sorted(sums.items(), key=lambda item: (-item[1].rate, item[0]))
     return {
         "family": family_key(query.family),
@@ -103,13 +107,16 @@ def document(board: Board, query: Query) -> Json:
     }
 
 
-def _sums(board: Board, query: Query) -> dict[str, _Sum]:
+def _sums(board: Board, query: Query, countries: Countries) -> dict[str, _Sum]:
     key_of = KEYS[query.by]
+    there = inside(countries, query.country)
     # Very many prefixes share attributes: each is looked at once.
     keys: dict[int, str] = {}
     sums: dict[str, _Sum] = {}
     states = active.states(board, query.family, query.direction)
     for route, rate in active.routes(board, query.family, query.direction):
+        if not there(route.prefix):
+            continue
         attributes = route.attributes
         key = keys.get(id(attributes))
         if key is None:

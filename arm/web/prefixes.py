@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from arm.bgp.attributes import as_path
+from arm.geo import Countries
 from arm.model import Family, Prefix, Route, contains, family_of, format_next_hop, parse_prefix
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import family_key
 from arm.web import active, shapes
 from arm.web.arguments import ArgumentError, Arguments
+from arm.web.countries import country_argument, inside
 from arm.web.topprefixes import DIRECTIONS, Table, rank, traffic
 
 SORTS = {name: name for name in ("traffic", "prefix", "length", "aspath", "nexthop", "state", "since")}
 STATES = ("installed", "cover", "rides", "default", "no slot", "excluded", "idle")
 ARGUMENTS = frozenset(
-    {"family", "direction", "maxPrefixes", "offset", "sort", "order", "state", "as", "nexthop", "within"}
+    {"family", "direction", "maxPrefixes", "offset", "sort", "order", "state", "as", "nexthop", "within", "country"}
 )
 MOST_PREFIXES = 1_000
 MOST_OFFSET = 2_000_000
@@ -40,6 +42,7 @@ class Query:
     as_number: int | None = None
     next_hop: str | None = None
     within: Prefix | None = None
+    country: str | None = None
 
     @classmethod
     def of(cls, arguments: Arguments) -> Query:
@@ -59,12 +62,13 @@ class Query:
             as_number=number if number >= 0 else None,
             next_hop=_next_hop(arguments),
             within=_within(arguments),
+            country=country_argument(arguments),
         )
 
     @property
     def plain(self) -> bool:
         """True if the busiest prefixes are all that is asked for."""
-        filters = (self.state, self.as_number, self.next_hop, self.within)
+        filters = (self.state, self.as_number, self.next_hop, self.within, self.country)
         return self.sort == "traffic" and not self.reverse and all(one is None for one in filters)
 
 
@@ -94,7 +98,7 @@ def _within(arguments: Arguments) -> Prefix | None:
         raise ArgumentError(f"within: {error}") from None
 
 
-def document(board: Board, query: Query) -> shapes.Json:
+def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
     """/arm/prefixes/json."""
     snapshot = traffic(board, query.family, query.direction)
     if query.plain:
@@ -103,7 +107,7 @@ def document(board: Board, query: Query) -> shapes.Json:
         routes = list(Table(board).routes(ranked))
         matching = len(snapshot.rates)
     else:
-        found = _filtered(board, query)
+        found = _filtered(board, query, countries)
         matching = len(found)
         page = found[query.offset : query.offset + query.max_prefixes]
         positions = {route.prefix: position for route, position in page}
@@ -137,7 +141,7 @@ def document(board: Board, query: Query) -> shapes.Json:
     }
 
 
-def _filtered(board: Board, query: Query) -> list[tuple[Route, int]]:
+def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Route, int]]:
     """Routes that pass the filters, each with its rank by traffic, in the order asked for."""
     routes = active.routes(board, query.family, query.direction)
     found = [(route, position) for position, (route, _) in enumerate(routes, 1)]
@@ -149,6 +153,9 @@ def _filtered(board: Board, query: Query) -> list[tuple[Route, int]]:
     if query.within is not None:
         within = query.within
         found = [one for one in found if family_of(within) is query.family and contains(within, one[0].prefix)]
+    if query.country is not None:
+        there = inside(countries, query.country)
+        found = [one for one in found if there(one[0].prefix)]
     if query.state is not None or query.sort == "state":
         states = active.states(board, query.family, query.direction)
         found = [one for one in found if query.state is None or states.get(one[0].prefix) == query.state]
