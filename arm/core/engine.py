@@ -170,13 +170,15 @@ class Engine(Explainer):
                 family.rib.load(event.feed, updates)
                 continue
             entries = family.fib.entries
+            # Repairs start when the table has taken in all of it: made in between, they would follow a next hop that
+            # the same event takes back.
+            changes: list[RouteChange] = []
             for attributes, prefixes in updates:
-                changes: list[RouteChange] = []
                 if attributes is None:
                     family.rib.withdraw(event.feed, prefixes, changes, entries)
                 else:
                     family.rib.announce(attributes, prefixes, changes, entries)
-                family.table_changed(changes, self.now)
+            family.table_changed(changes, self.now)
 
     def _sweep(self, name: str, generation: int, family: Family) -> None:
         state = self.families[family]
