@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from arm.simulate.countries import made_up
 from arm.simulate.shape import synthetic_table
 
 _CONFIG: Final = """\
@@ -39,6 +40,8 @@ prefixes6 = {prefixes6}
 listen = "{http}"
 [state]
 directory = "{state}"
+[geo]
+country = "{countries}"
 [log]
 level = "{level}"
 """
@@ -100,7 +103,10 @@ class Demo:
         options = self._options
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="arm-demo-")))
         table = directory / "table"
-        synthetic_table(ipv4=options.ipv4, ipv6=options.ipv6, seed=options.seed).save(table)
+        made = synthetic_table(ipv4=options.ipv4, ipv6=options.ipv6, seed=options.seed)
+        made.save(table)
+        countries = directory / "countries.mmdb"
+        countries.write_bytes(made_up(made, options.seed))
         sflow, bgp = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_STREAM)
         config = directory / "arm.toml"
         config.write_text(
@@ -111,6 +117,7 @@ class Demo:
                 prefixes6=options.slots6,
                 http=self.page.removeprefix("http://"),
                 state=directory / "state",
+                countries=countries,
                 level="info" if options.verbose else "warning",
             ),
             encoding="utf-8",

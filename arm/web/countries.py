@@ -68,7 +68,8 @@ def document(board: Board, countries: Countries, arguments: Arguments) -> Json:
     if unmatched > total * 1e-9:
         # what no route of the table contains
         sums.setdefault(None, _Sum()).rate += unmatched
-    ranked = sorted(sums.items(), key=lambda item: (-item[1].rate, item[0] or ""))
+    # what has no country is not in the race
+    ranked = sorted(sums.items(), key=lambda item: (item[0] is None, -item[1].rate, item[0] or ""))
     return {
         "time_ms": board.status().time_ms,
         "direction": direction,

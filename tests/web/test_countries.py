@@ -50,13 +50,10 @@ def test_destinations_add_up_over_both_families_and_say_how_they_travel(known: F
     assert rows["JP"]["bytes_per_second"] == pytest.approx(300)
     assert rows["BR"]["hardware_bytes_per_second"] == pytest.approx(50)
     assert rows[None]["bytes_per_second"] == pytest.approx(1000 + 5 + NO_ROUTE)
-    assert set(rows) == {"DE", "JP", "BR", None}
     total = document["total_bytes_per_second"]
     assert total == pytest.approx(sum(row["bytes_per_second"] for row in document["countries"]))
     assert sum(row["share"] for row in document["countries"]) == pytest.approx(1)
-    assert [row["bytes_per_second"] for row in document["countries"]] == sorted(
-        (row["bytes_per_second"] for row in document["countries"]), reverse=True
-    )
+    assert list(rows) == ["DE", "JP", "BR", None]
 
 
 @pytest.mark.parametrize("word", ["source", "ingress"])

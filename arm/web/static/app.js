@@ -14,7 +14,23 @@ import { traffic } from "./traffic.js";
 import { age, bitrate, count, moment, perSecond, percent } from "./units.js";
 import { why } from "./why.js";
 
-const VIEWS = { "": overview, traffic, prefixes, cache, capacity, changes, resources, config: settings, help };
+/** A view whose module is loaded when it is first opened. */
+function later(title, load) {
+  return (args) => {
+    const element = h("div", {}, h("p.note", { role: "status" }, "Loading…"));
+    let inner = null;
+    let stopped = false;
+    load().then((view) => {
+      if (stopped) return;
+      inner = view(args);
+      element.replaceChildren(inner.element);
+    }, () => element.replaceChildren(h("p.note", { role: "status" }, "This view could not be loaded: reload the page.")));
+    return { title, element, update: (latest) => inner?.update(latest), stop() { stopped = true; inner?.stop(); } };
+  };
+}
+
+const map = later("Map", async () => (await import("./map.js")).map);
+const VIEWS = { "": overview, traffic, map, prefixes, cache, capacity, changes, resources, config: settings, help };
 const NAME = "Active Route Manager";
 
 const main = document.getElementById("main");

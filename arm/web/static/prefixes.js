@@ -8,11 +8,12 @@ import { STATES } from "./words.js";
 const SIZE = 50;
 const SORTS = ["traffic", "prefix", "aspath", "nexthop", "state", "since"];
 
-/** What is typed: an AS number, a next hop, or a prefix that the list shall lie within. */
+/** What is typed: an AS number, a country, a next hop, or a prefix that the list shall lie within. */
 function filterOf(text) {
   const wanted = text.trim();
   const as = /^(?:AS\s*)?(\d+)$/i.exec(wanted);
   if (as) return { as: as[1] };
+  if (/^[a-z]{2}$/i.test(wanted)) return { country: wanted.toUpperCase() };
   if (wanted.includes("/")) return { within: wanted };
   return wanted ? { nexthop: wanted } : {};
 }
@@ -23,7 +24,7 @@ export function prefixes({ params, go }) {
   const page = Math.max(1, Number.parseInt(params.get("page") ?? "1", 10) || 1);
   const sort = SORTS.includes(params.get("sort")) ? params.get("sort") : "traffic";
   const order = ["asc", "desc"].includes(params.get("order")) ? params.get("order") : null;
-  const filters = Object.fromEntries(["as", "nexthop", "within", "state"].filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
+  const filters = Object.fromEntries(["as", "nexthop", "within", "country", "state"].filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
   const shown = { family, direction, ...filters, ...(sort === "traffic" ? {} : { sort }), ...(order ? { order } : {}) };
   const { state, ...typed } = filters;
 
@@ -40,7 +41,7 @@ export function prefixes({ params, go }) {
   });
 
   const field = h("input", { id: "filter", name: "filter", type: "search", maxlength: "60", spellcheck: "false", autocapitalize: "off",
-    placeholder: "AS, next hop or prefix", value: typed.as ? `AS${typed.as}` : typed.within ?? typed.nexthop ?? "" });
+    placeholder: "AS, country, next hop, prefix", value: typed.as ? `AS${typed.as}` : typed.within ?? typed.country ?? typed.nexthop ?? "" });
   const states = h("select", { id: "state", name: "state" }, h("option", { value: "" }, "any state"),
     Object.keys(STATES).filter((one) => one !== "no route").map((one) => h("option", { value: one, selected: one === state }, one)));
   function apply(event) {
@@ -48,10 +49,10 @@ export function prefixes({ params, go }) {
     const wanted = filterOf(field.value);
     const other = wanted.within?.includes(":") || wanted.nexthop?.includes(":") ? "ipv6"
       : wanted.within?.includes(".") || wanted.nexthop?.includes(".") ? "ipv4" : family;
-    go("/prefixes", { ...shown, as: "", within: "", nexthop: "", state: states.value, ...wanted, family: other });
+    go("/prefixes", { ...shown, as: "", within: "", country: "", nexthop: "", state: states.value, ...wanted, family: other });
   }
   const form = h("form.filters", { role: "search", "aria-label": "Filter of the list", submit: apply },
-    h("label.hidden", { for: "filter" }, "Only an AS, a next hop, or within a prefix"), field,
+    h("label.hidden", { for: "filter" }, "Only an AS, a country, a next hop, or within a prefix"), field,
     h("label.hidden", { for: "state" }, "State in hardware"), states,
     h("button", { type: "submit" }, "Filter"),
     Object.keys(filters).length ? h("button", { type: "button", click: () => go("/prefixes", { family, direction }) }, "Show all") : null);

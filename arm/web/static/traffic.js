@@ -16,7 +16,8 @@ const PANELS = [
   { by: "aspath", direction: "destination", title: "Destination AS paths", filter: null },
 ];
 
-function panel({ by, direction, title, filter }, family) {
+/** A table of one breakdown; `filters` are further arguments of /arm/traffic/json. */
+export function panel({ by, direction, title, filter, filters = {} }, family) {
   const right = direction === "destination";
   const heads = [[title.replace(/s$/, "")], ["Traffic", "num"], ["Share", "wide"], ["Prefixes", "num less"]];
   if (right) heads.splice(3, 0, ["Own way", "num"]);
@@ -33,7 +34,7 @@ function panel({ by, direction, title, filter }, family) {
 
   async function update() {
     try {
-      const document = await get("/arm/traffic/json", { family, direction, by, maxKeys: ROWS });
+      const document = await get("/arm/traffic/json", { family, direction, by, maxKeys: ROWS, ...filters });
       const total = document.total_bytes_per_second;
       const held = body.contains(globalThis.document.activeElement)
         ? globalThis.document.activeElement.getAttribute("href") : null;
