@@ -43,8 +43,9 @@ def free_port() -> int:
 class RunningLab:
     """One lab. `with RunningLab(...) as lab` brings it up and takes it down."""
 
-    def __init__(self, *, without: Collection[str] = (), **sizes: Any) -> None:
-        self.run = Path(tempfile.mkdtemp(prefix="lab-"))
+    def __init__(self, *, without: Collection[str] = (), directory: Path | None = None, **sizes: Any) -> None:
+        """`directory` is where the lab's own is made; where temporary files are if it is None."""
+        self.run = Path(tempfile.mkdtemp(prefix="lab-", dir=directory))
         self.said: list[str] = []
         self.without = without
         self.layout = Layout(
