@@ -19,8 +19,8 @@ from arm.simulate.agent import Agent, Packet
 T = 3.0
 RATE = 20
 TICK = 0.05
-P = 1e-9
-"""Chance that a right program fails for one flow; there are some hundreds of them."""
+P = 1e-4
+"""Chance that one flow of a right program is outside. The draw is fixed, so what passes once passes always."""
 L = math.log(2 / P)
 FLOWS = 150
 
@@ -93,7 +93,7 @@ def test_every_flow_is_within_the_error_that_sampling_makes() -> None:
         total = fed.metric(f"sum:{name}")
         true = sum(truth.values.values())
         assert total is not None
-        assert abs(total - true) <= math.sqrt(2 * sum(truth.variances.values()) * L) + max(truth.largest.values()) * L
+        assert abs(total - true) <= 3 * math.sqrt(sum(truth.variances.values()))
 
 
 def rows(fed: Fed, name: str) -> dict[str, float]:
