@@ -136,7 +136,7 @@ class Daemon:
             on_failure=self._fail,
         )
         self.web = Server(
-            create_app(self.board, config, analytics=self.analytics, geo=countries),
+            create_app(self.board, config, analytics=self.analytics, geo=countries, current=lambda: self._config),
             sockets.http,
             threads=THREADS + config.analytics.clients,
             on_failure=self._fail,

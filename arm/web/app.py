@@ -23,8 +23,10 @@ from arm.observe.trend import SPANS
 from arm.web import breakdown, cache, capacity, countries, difference, machine, prefixes, settings, shapes, topprefixes
 from arm.web.access import restrict
 from arm.web.analytics import create_blueprint
+from arm.web.answers import Answers
 from arm.web.arguments import TEXT_LIMIT, ArgumentError, Arguments
 from arm.web.guard import Missing, answer, protect
+from arm.web.shapes import Json
 
 STATIC = Path(__file__).parent / "static"
 
@@ -39,9 +41,14 @@ def create_app(
     *,
     analytics: Analytics | None = None,
     geo: Countries | None = None,
+    current: Callable[[], Config] | None = None,
     now_ms: Callable[[], int] = _now_ms,
 ) -> Flask:
-    """The WSGI application. `geo` are those of `[geo] country`; `now_ms` is the wall clock in ms since the epoch."""
+    """The WSGI application.
+
+    `geo` are the countries of `[geo] country`, `current` gives the configuration in force once it may have been
+    reloaded, and `now_ms` is the wall clock in milliseconds since the epoch.
+    """
     geo = geo if geo is not None else Countries(config.geo.country)
     app = Flask("arm.web", static_folder=str(STATIC), static_url_path="/static")
     app.url_map.merge_slashes = False
@@ -50,9 +57,12 @@ def create_app(
     restrict(app, config.http)
     _pages(app)
     _observability(app, board, config.http.metrics_prefixes, now_ms)
-    _arm(app, board, geo, now_ms)
-    _views(app, board, geo, config)
-    _bgp(app, board)
+    answers = Answers(board)
+    _arm(app, board, answers, now_ms)
+    _rankings(app, board, answers, geo)
+    _views(app, board, answers)
+    _settings(app, current if current is not None else lambda: config)
+    _bgp(app, board, answers)
     if analytics is not None:
         app.register_blueprint(create_blueprint(analytics, board))
     return app
@@ -100,19 +110,33 @@ def _observability(app: Flask, board: Board, metrics_prefixes: int, now_ms: Call
         return answer(shapes.health_document(health), 200 if health.ready else 503)
 
 
-def _arm(app: Flask, board: Board, geo: Countries, now_ms: Callable[[], int]) -> None:
+def _arm(app: Flask, board: Board, answers: Answers, now_ms: Callable[[], int]) -> None:
     @app.get("/arm/status/json")
-    def status() -> Response:
+    @answers.kept
+    def status() -> Json:
         _arguments()
-        return answer(shapes.status_document(board, now_ms()))
+        return shapes.status_document(board, now_ms())
 
     @app.get("/arm/trend/json")
-    def trend() -> Response:
+    @answers.kept
+    def trend() -> Json:
         arguments = _arguments("after", "span")
         span = arguments.choice("span", "5m", {name: name for name in SPANS})
         after = arguments.integer("after", -1, -1, 2**53)
-        board.status()
-        return answer(shapes.trend_document(board.trend(after, span), span))
+        return shapes.trend_document(board.trend(after, span), span)
+
+    @app.get("/arm/changes/json")
+    @answers.kept
+    def changes() -> Json:
+        arguments = _arguments("after", "maxChanges")
+        after = arguments.integer("after", -1, -1, 2**53)
+        most = arguments.integer("maxChanges", 100, 0, 1000)
+
+        def question(engine: Reader) -> Sequence[ChangeRecord]:
+            return engine.changes(after)
+
+        records = board.shared(("changes", after), question)
+        return {"changes": [shapes.change_document(record) for record in records[len(records) - most :]]}
 
     @app.get("/arm/route/<path:query>/json")
     def route(query: str) -> Response:
@@ -129,71 +153,72 @@ def _arm(app: Flask, board: Board, geo: Countries, now_ms: Callable[[], int]) ->
 
         return answer(shapes.explanation_document(board.ask(question)))
 
+
+def _rankings(app: Flask, board: Board, answers: Answers, geo: Countries) -> None:
     @app.get("/arm/prefixes/json")
-    def ranking() -> Response:
+    @answers.kept
+    def ranking() -> Json:
         query = prefixes.Query.of(Arguments(request.args, prefixes.ARGUMENTS))
-        return answer(prefixes.document(board, query, geo))
+        return prefixes.document(board, query, geo)
 
-    @app.get("/arm/changes/json")
-    def changes() -> Response:
-        arguments = _arguments("after", "maxChanges")
-        after = arguments.integer("after", -1, -1, 2**53)
-        most = arguments.integer("maxChanges", 100, 0, 1000)
-
-        def question(engine: Reader) -> Sequence[ChangeRecord]:
-            return engine.changes(after)
-
-        records = board.shared(("changes", after), question)
-        return answer({"changes": [shapes.change_document(record) for record in records[len(records) - most :]]})
-
-
-def _views(app: Flask, board: Board, geo: Countries, config: Config) -> None:
     @app.get("/arm/traffic/json")
-    def traffic() -> Response:
+    @answers.kept
+    def traffic() -> Json:
         query = breakdown.Query.of(Arguments(request.args, breakdown.ARGUMENTS))
-        return answer(breakdown.document(board, query, geo))
+        return breakdown.document(board, query, geo)
 
     @app.get("/arm/countries/json")
-    def by_country() -> Response:
-        return answer(countries.document(board, geo, Arguments(request.args, countries.ARGUMENTS)))
+    @answers.kept
+    def by_country() -> Json:
+        return countries.document(board, geo, Arguments(request.args, countries.ARGUMENTS))
 
+
+def _views(app: Flask, board: Board, answers: Answers) -> None:
     @app.get("/arm/cache/json")
-    def hardware() -> Response:
-        return answer(cache.document(board, prefixes.family_argument(_arguments("family"))))
+    @answers.kept
+    def hardware() -> Json:
+        return cache.document(board, prefixes.family_argument(_arguments("family")))
 
     @app.get("/arm/capacity/json")
-    def slots() -> Response:
-        return answer(capacity.document(board, prefixes.family_argument(_arguments("family"))))
+    @answers.kept
+    def slots() -> Json:
+        return capacity.document(board, prefixes.family_argument(_arguments("family")))
 
     @app.get("/arm/diff/json")
-    def diff() -> Response:
+    @answers.kept
+    def diff() -> Json:
         arguments = _arguments("family", "maxPrefixes")
         most = arguments.integer("maxPrefixes", 20, 0, difference.MOST_PREFIXES)
-        return answer(difference.document(board, prefixes.family_argument(arguments), most))
+        return difference.document(board, prefixes.family_argument(arguments), most)
 
     @app.get("/arm/resources/json")
-    def resources() -> Response:
+    @answers.kept
+    def resources() -> Json:
         _arguments()
-        return answer(machine.document(board))
+        return machine.document(board)
 
+
+def _settings(app: Flask, current: Callable[[], Config]) -> None:
     @app.get("/arm/config/json")
     def configuration() -> Response:
         _arguments()
-        return answer(settings.document(config))
+        return answer(settings.document(current()))
 
 
-def _bgp(app: Flask, board: Board) -> None:
-    def top(router: str, family: Family) -> Response:
+def _bgp(app: Flask, board: Board, answers: Answers) -> None:
+    def top(router: str, family: Family) -> Json:
         query = topprefixes.Query.of(Arguments(request.args, topprefixes.ARGUMENTS), family)
         session = _session(board, router)
-        return answer(topprefixes.document(board, session, query))
+        return topprefixes.document(board, session, query)
 
     @app.get("/bgp/topprefixes/<router>/json")
-    def top_ipv4(router: str) -> Response:
+    @answers.kept
+    def top_ipv4(router: str) -> Json:
         return top(router, Family.IPV4)
 
     @app.get("/bgp/topprefixes6/<router>/json")
-    def top_ipv6(router: str) -> Response:
+    @answers.kept
+    def top_ipv6(router: str) -> Json:
         return top(router, Family.IPV6)
 
 

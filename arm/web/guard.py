@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 MOST_BODY = 64 * 1024
 MOST_QUERY = 2_048
-_COMPRESS_FROM = 1_024
+COMPRESS_FROM = 1_024
+"""Octets from which on an answer is compressed."""
+COMPRESS_LEVEL = 3
 _COMPRESSED_TYPES = frozenset({"application/json", "text/html", "text/css", "text/javascript", "text/plain"})
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -60,10 +62,14 @@ HEADERS = {
 }
 
 
+def encoded(document: object) -> bytes:
+    """A document as JSON; NaN and infinity are bugs, not JSON."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
 def answer(document: object, code: int = 200) -> Response:
-    """A JSON answer; NaN and infinity are bugs, not JSON."""
-    body = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    return Response(body + "\n", code, content_type="application/json")
+    """A JSON answer."""
+    return Response(encoded(document), code, content_type="application/json")
 
 
 def problem(code: int, text: str) -> Response:
@@ -171,8 +177,8 @@ def _compressed(response: Response) -> Response:
         return response
     response.direct_passthrough = False
     body = response.get_data()
-    if len(body) >= _COMPRESS_FROM:
-        response.set_data(gzip.compress(body, compresslevel=3, mtime=0))
+    if len(body) >= COMPRESS_FROM:
+        response.set_data(gzip.compress(body, compresslevel=COMPRESS_LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
         # A strong tag promises the same octets: the compressed ones are others.
         tag, _ = response.get_etag()

@@ -146,8 +146,7 @@ def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Ro
     routes = active.routes(board, query.family, query.direction)
     found = [(route, position) for position, (route, _) in enumerate(routes, 1)]
     if query.as_number is not None:
-        number = query.as_number
-        found = [one for one in found if any(number in numbers for _, numbers in as_path(one[0].attributes))]
+        found = _through(found, query.as_number)
     if query.next_hop is not None:
         found = [one for one in found if query.next_hop in _hops(one[0])]
     if query.within is not None:
@@ -161,6 +160,20 @@ def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Ro
         found = [one for one in found if query.state is None or states.get(one[0].prefix) == query.state]
     found.sort(key=_order(board, query, [route.prefix for route, _ in found]), reverse=query.reverse)
     return found
+
+
+def _through(found: list[tuple[Route, int]], number: int) -> list[tuple[Route, int]]:
+    """Those with an AS in their path.
+
+    A path is decoded only where the last two octets of the number stand somewhere in the attributes: these are the same
+    in both sizes that AS numbers have in an AS_PATH (RFC 6793).
+    """
+    octets = (number & 0xFFFF).to_bytes(2, "big")
+    return [
+        one
+        for one in found
+        if octets in one[0].attributes.raw and any(number in numbers for _, numbers in as_path(one[0].attributes))
+    ]
 
 
 def _hops(route: Route) -> list[str]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
 import json
 import random
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -63,12 +63,13 @@ class Clients:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
         self.taken: dict[str, list[float]] = defaultdict(list)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[bytes]] = set()
 
-    async def timed(self, connection: Connection, kind: str, path: str, due: float) -> None:
-        """One request that is due at a moment of the loop's clock."""
-        await connection.get(path)
+    async def timed(self, connection: Connection, kind: str, path: str, due: float) -> bytes:
+        """One request that is due at a moment of the loop's clock; its body."""
+        body = await connection.get(path)
         self.taken[kind].append((asyncio.get_running_loop().time() - due) * 1000)
+        return body
 
     async def asked(self, rate: float, searches: Sequence[str]) -> None:
         """Status, top prefixes and searches in turn, `rate` a second, over eight connections."""
@@ -91,7 +92,7 @@ class Clients:
             task.add_done_callback(self._done)
             number += 1
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[bytes]) -> None:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             raise SystemExit(f"_clients: {task.exception()}")
@@ -104,10 +105,12 @@ class Clients:
         async def poll(every: float, kind: str, path: str) -> None:
             connection = Connection(self.host, self.port)
             due = began
+            after = -1
             while True:
                 await asyncio.sleep(max(0.0, due - loop.time()))
-                after = (time.time_ns() // 1_000_000) - 2500
-                await self.timed(connection, kind, path.format(after=after), due)
+                body = await self.timed(connection, kind, path.format(after=after), due)
+                if kind == "trend":
+                    after = json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)["times_ms"][-2:][0]
                 due = max(due + every, loop.time())
 
         await asyncio.gather(*(poll(*one) for one in _PAGE))

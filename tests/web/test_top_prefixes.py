@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arm.config import Config
-from arm.model import Attributes, Family, format_prefix
+from arm.model import Attributes, Family, TrafficSnapshot, format_prefix
 from arm.observe.board import Board
 from arm.web.app import create_app
-from arm.web.topprefixes import Query, top
+from arm.web.topprefixes import Query, rank, top
 
 PATH = "/bgp/topprefixes/127.0.0.1/json"
 BY_TRAFFIC = [
@@ -311,3 +311,22 @@ def test_any_answer_keeps_its_promises(
 def _order(text: str) -> tuple[bytes, int]:
     address, _, length = text.partition("/")
     return bytes(int(part) for part in address.split(".")), int(length)
+
+
+@given(
+    rates=st.dictionaries(
+        st.tuples(st.binary(min_size=4, max_size=4), st.integers(0, 32)),
+        st.sampled_from([0.0, 1.0, 1.5, 2.0, 700.0]),
+        max_size=60,
+    ),
+    count=st.none() | st.integers(0, 70),
+    min_value=st.sampled_from([0.0, 1.0, 3.0]),
+    min_prefix=st.integers(0, 33),
+)
+def test_the_ranking_is_by_rate_and_then_by_address(
+    rates: dict[tuple[bytes, int], float], count: int | None, min_value: float, min_prefix: int
+) -> None:
+    snapshot = TrafficSnapshot(Family.IPV4, "destination", rates, rates, 2.0, sum(rates.values()) * 2)
+    wanted = [p for p, rate in rates.items() if rate * 2 > min_value and p[1] >= min_prefix]
+    naive = sorted(wanted, key=lambda prefix: (-rates[prefix], prefix))
+    assert rank(snapshot, count=count, min_value=min_value, min_prefix=min_prefix) == naive[:count]

@@ -40,6 +40,9 @@ def test_prefixes_of_an_as_are_those_with_it_anywhere_in_the_path(client: FlaskC
     assert listed(client, "as=64501") == ["10.0.0.0/8", "10.2.0.0/16", "198.51.100.0/24"]
     assert listed(client, "as=64510") == ["10.1.0.0/16", "10.1.2.0/24", "192.0.2.0/24"]
     assert listed(client, "as=1") == []
+    # its last two octets are another number, which is in no path
+    assert listed(client, "as=4200000001") == ["10.1.0.0/16", "10.1.2.0/24", "192.0.2.0/24"]
+    assert listed(client, f"as={4200000001 & 0xFFFF}") == []
 
 
 def test_filters_add_up_and_keep_the_rank_by_traffic(client: FlaskClient) -> None:
@@ -239,3 +242,21 @@ def test_the_configuration_shows_every_key_and_no_secret() -> None:
     assert keys["selection.always"]["value"] == ["192.0.2.0/24"]
     assert keys["target.table"]["used"] is False
     assert keys["sflow.t"]["unit"] == "seconds"
+
+
+def test_the_configuration_that_is_shown_follows_a_reload() -> None:
+    before = Config()
+    after = replace(before, selection=replace(before.selection, min_prefix_length=9))
+    inforce = [before]
+    board = Board(FakeEngine().ask)
+    board.publish(status())
+    client = create_app(board, before, current=lambda: inforce[0]).test_client()
+
+    def shown() -> dict[str, object]:
+        (section,) = [one for one in client.get("/arm/config/json").json["sections"] if one["section"] == "selection"]
+        (key,) = [key for key in section["keys"] if key["key"] == "min_prefix_length"]
+        return {"value": key["value"], "default": key["default"]}
+
+    assert shown() == {"value": before.selection.min_prefix_length, "default": True}
+    inforce[0] = after
+    assert shown() == {"value": 9, "default": False}
