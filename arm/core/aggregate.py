@@ -40,20 +40,21 @@ class Offer:
         return self.slots - len(self.riders)
 
 
-def best_offer(
+def offers(
     planner: Planner,
     policy: Policy,
     prefix: Prefix,
     worth: Callable[[Prefix], float],
     price: float,
     refused: Callable[[Prefix], bool],
-) -> Offer | None:
-    """The best way to carry a prefix that misses, for a price of a slot; None if the table has no route for it."""
+) -> list[Offer]:
+    """The ways to carry a prefix that misses, the best one for a price of a slot first; none without a route for it."""
     rib = planner.rib
     if planner.default is None:
-        return _alone(planner, prefix, worth)
+        alone = _alone(planner, prefix, worth)
+        return [] if alone is None else [alone]
     shield = planner.fib.match(prefix)
-    best: Offer | None = None
+    found: list[Offer] = []
     next_hop: bytes | None = None
     for route in rib.covering(prefix):
         if next_hop is None:
@@ -68,9 +69,10 @@ def best_offer(
         offer = _offer(planner, route.prefix, next_hop, worth)
         if offer is None:
             break
-        if best is None or offer.gain - price * offer.cost > best.gain - price * best.cost:
-            best = offer
-    return best
+        found.append(offer)
+    if len(found) > 1:
+        found.sort(key=lambda offer: price * offer.cost - offer.gain)
+    return found
 
 
 def _alone(planner: Planner, prefix: Prefix, worth: Callable[[Prefix], float]) -> Offer | None:

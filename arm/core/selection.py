@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from arm.config import SelectionConfig
-from arm.core.aggregate import Offer, best_offer
+from arm.core.aggregate import Offer, offers
 from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
@@ -178,18 +178,22 @@ class Selection(Standing):
         price = self._ranking.keys[weakest] if weakest is not None else 0.0
         if self.free < 1 and prefix not in self.planner.fib and price * SWAP_GAIN >= worth:
             return False
-        offer = best_offer(
+        for offer in offers(
             self.planner, self.policy, prefix, self.worth, price, lambda other: self._is_refused(other, now)
-        )
-        if offer is None:
-            return True
+        ):
+            if self._take(offer, prefix, now):
+                break
+        return True
+
+    def _take(self, offer: Offer, prefix: Prefix, now: float) -> bool:
+        """Put in what is offered for a prefix that misses; False, with nothing changed, if there is no room for it."""
         before = self.planner.fib.pending
         reason = "new"
         joined = [self.estimates.records[other] for other in offer.joined if other in self.estimates.records]
         if offer.slots > max(self.free, 0):
             leaving = self._make_room(offer)
             if leaving is None:
-                return True
+                return False
             joined += leaving
             reason = "swap"
             self.swaps += 1
@@ -207,11 +211,9 @@ class Selection(Standing):
         Returns the records of the latter; None, with nothing changed, if the offer is not clearly better.
         """
         lacking = offer.slots - self.free
-        leaving = offer.riders[:lacking]
-        victims = self._victims(lacking - len(leaving), _VICTIMS)
-        lost = [victim for victim in victims if victim not in offer.riders]
-        possible = (victims or len(leaving) >= lacking) and offer.prefix not in victims
-        if not possible or not self._exceeds(offer, lost):
+        leaving = [rider for rider in offer.riders if self.planner.slots_freed(rider) > 0][:lacking]
+        victims = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
+        if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims):
             self._put_back(victims)
             return None
         records = [self._carried[rider] for rider in leaving if rider in self._carried]

@@ -18,7 +18,7 @@ from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.ranking import NEVER, Ranking
 from arm.core.traffic import Averages
-from arm.model import Kind, Prefix
+from arm.model import Kind, Prefix, contains
 
 _PORTION: Final = 32
 """Routes that are taken out at once when the hardware has become smaller."""
@@ -156,18 +156,26 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(self, lacking: int, most: int) -> list[Prefix]:
-        """The weakest routes whose slots add up to `lacking`, taken off the ranking; none if they would be too many."""
+    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> list[Prefix]:
+        """The weakest routes whose slots add up to `lacking`, taken off the ranking; none if they would be too many.
+
+        Those inside `outside` stay: what goes in there may need their slots itself.
+        """
         victims: list[Prefix] = []
-        while lacking > 0 and len(victims) < most:
+        spared: list[Prefix] = []
+        while lacking > 0 and len(victims) < most and len(spared) < most:
             prefix = self._ranking.take()
             if prefix is None:
                 break
+            if outside is not None and contains(outside, prefix):
+                spared.append(prefix)
+                continue
             victims.append(prefix)
             freed = self.planner.slots_freed(prefix)
             if freed < 1:
                 break
             lacking -= freed
+        self._put_back(spared)
         if lacking > 0:
             self._put_back(victims)
             return []

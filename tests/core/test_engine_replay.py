@@ -89,6 +89,10 @@ class World:
             if self.refuse is not None and (self.refuse.random() < 0.2 or self._depends(change, failed)):
                 failed.append((change, "refused"))
                 continue
+            if self.refuse is not None and self._is_full(change):
+                # What a refused removal did not free can not be taken: hardware says so.
+                failed.append((change, "the table is full"))
+                continue
             if change.entry is None:
                 del self.hardware[change.prefix]
             else:
@@ -102,6 +106,9 @@ class World:
         else:
             assert not wrong
             self.believes()
+
+    def _is_full(self, change: Change) -> bool:
+        return change.entry is not None and change.prefix not in self.hardware and len(self.hardware) >= self.capacity
 
     def believes(self) -> None:
         believed = self.engine.installed(Family.IPV4)
