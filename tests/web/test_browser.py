@@ -106,6 +106,7 @@ VIEWS = {
     "": "In hardware",
     "#/traffic": "AS 64501",
     "#/traffic?family=ipv6": "AS 64502",
+    "#/map": "set [geo] country",
     "#/prefixes": "10.0.0.0/8",
     "#/prefixes?family=ipv6": "2001:db8:1::/48",
     "#/prefixes?as=64510&sort=prefix": "1 to 3 of 3 (6 have traffic)",
