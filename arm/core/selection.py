@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from arm.config import SelectionConfig
@@ -37,6 +38,9 @@ SWAP_Z: Final = 0.5
 SWAP_GAIN: Final = 1.1
 _VICTIMS: Final = 64
 """Installed routes that one newcomer may push out."""
+_LOOKS: Final = 4
+"""Prefixes that were worth too little alone and are looked at again each second."""
+_MOST_OVERLOOKED: Final = 20_000
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
 
@@ -72,6 +76,7 @@ class Selection(Standing):
             planner=planner, policy=policy, config=config, t=t, minvalue=minvalue, capacity=capacity, now=now
         )
         self._tally = Tally()
+        self._overlooked: dict[Prefix, None] = {}
         self.swaps = 0
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -151,19 +156,32 @@ class Selection(Standing):
     # --- choosing ----------------------------------------------------------------------------------------------------
 
     def _choose(self, missed: list[Prefix], now: float) -> None:
-        sums = self.averages.bytes
-        floor = self.minvalue / self.averages.scale(now)
         ranked = sorted(((self.worth(prefix), prefix) for prefix in missed), reverse=True)
+        entries, overlooked = self.planner.fib.entries, self._overlooked
         self._refill(now)
+        cheap = False
         for worth, prefix in ranked:
             if self._tokens < 1:
                 return
-            if sums[prefix] < floor or self._is_refused(prefix, now) or self.planner.needs_no_slot(prefix):
-                continue
-            before = self.planner.fib.pending
-            if not self._admit(prefix, worth, now):
-                return
-            self._tokens -= self.planner.fib.pending - before
+            # A cover has its slot already: to turn it into a route costs nothing.
+            if prefix not in entries:
+                cheap = cheap or (self.free < 1 and worth <= self._price() * SWAP_GAIN)
+                if cheap:
+                    overlooked[prefix] = None
+                    continue
+            self._try(prefix, now)
+
+    def _try(self, prefix: Prefix, now: float) -> bool:
+        """Admit what misses unless policy or the target is against it; False if there was nothing to try."""
+        floor = self.minvalue / self.averages.scale(now)
+        if self.averages.bytes.get(prefix, 0.0) < floor or self._is_refused(prefix, now):
+            return False
+        if self.planner.needs_no_slot(prefix):
+            return False
+        before = self.planner.fib.pending
+        self._admit(prefix, now)
+        self._tokens -= self.planner.fib.pending - before
+        return True
 
     def _refill(self, now: float) -> None:
         self._tokens = min(self._tokens + (now - self._tokens_at) * self._churn, float(self._churn))
@@ -172,18 +190,31 @@ class Selection(Standing):
     def _is_refused(self, prefix: Prefix, now: float) -> bool:
         return self._refused.get(prefix, 0.0) > now
 
-    def _admit(self, prefix: Prefix, worth: float, now: float) -> bool:
-        """Find a slot for what misses, if it deserves one. False if it was too little for even the weakest one."""
+    def _price(self) -> float:
+        """What the weakest installed route carries for each of its slots."""
         weakest = self._ranking.weakest()
-        price = self._ranking.keys[weakest] if weakest is not None else 0.0
-        if self.free < 1 and prefix not in self.planner.fib and price * SWAP_GAIN >= worth:
-            return False
+        return self._ranking.keys[weakest] if weakest is not None else 0.0
+
+    def _look_again(self, now: float) -> None:
+        """Of what was worth too little alone, try a few that could share a shorter route with others."""
+        looks, overlooked, covering = _LOOKS, self._overlooked, self.planner.rib.covering
+        while looks and overlooked and self._tokens >= 1:
+            prefix = next(iter(overlooked))
+            del overlooked[prefix]
+            around = [route.attributes.next_hop for route in islice(covering(prefix), 2)]
+            if len(around) == 2 and around[0] == around[1]:
+                looks -= self._try(prefix, now)
+        for prefix in list(islice(overlooked, max(len(overlooked) - _MOST_OVERLOOKED, 0))):
+            del overlooked[prefix]
+
+    def _admit(self, prefix: Prefix, now: float) -> None:
+        """Find slots for what misses, alone or with what would ride along, where they would carry clearly more."""
+        price = self._price()
         for offer in offers(
             self.planner, self.policy, prefix, self.worth, price, lambda other: self._is_refused(other, now)
         ):
             if self._take(offer, prefix, now):
                 break
-        return True
 
     def _take(self, offer: Offer, prefix: Prefix, now: float) -> bool:
         """Put in what is offered for a prefix that misses; False, with nothing changed, if there is no room for it."""
@@ -254,6 +285,8 @@ class Selection(Standing):
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
+        if not frozen:
+            self._look_again(now)
         if clean:
             if not frozen:
                 idle = [p for p, at in self.touched.items() if now - at > self._idle_timeout]

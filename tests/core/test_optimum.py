@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -29,7 +30,8 @@ from arm.model import (
 )
 
 BLOCK, DEPTH = (bytes([10, 0, 0, 0]), 8), 6
-"""Tables lie inside 10.0.0.0/8, at most six bits below it; longest matches are judged in units one bit longer."""
+"""Tables lie inside 10.0.0.0/8, at most six bits below it."""
+UNITS = [format(n, f"0{DEPTH}b") for n in range(1 << DEPTH)]
 HOPS = [bytes([192, 0, 2, 1 + n]) for n in range(4)]
 ROUNDS = 40
 TABLES = 2000
@@ -43,27 +45,26 @@ def nodes_of(chance: random.Random, most: int) -> list[Node]:
     hops = chance.choice((2, 3, 4))
     nodes = []
     for bits in sorted(found):
-        free = 1.0 - sum(
-            2.0 ** (len(bits) - len(p)) for p in found
-            if p != bits and p.startswith(bits) and not any(q not in (p, bits) and p.startswith(q) and q.startswith(bits) for q in found)
-        )  # fmt: skip
-        rate = chance.paretovariate(0.8) if free and chance.random() < 0.8 else 0.0
-        nodes.append(Node(bits, chance.randrange(hops), rate, free > 0))
+        owns = any(match_of(unit, found) == bits for unit in UNITS)
+        rate = chance.paretovariate(0.8) if owns and chance.random() < 0.8 else 0.0
+        nodes.append(Node(bits, chance.randrange(hops), rate, owns))
     return nodes
+
+
+def match_of(unit: str, table: Iterable[str]) -> str | None:
+    """Longest match among network bits."""
+    return max((bits for bits in table if unit.startswith(bits)), key=len, default=None)
 
 
 def prefix_of(bits: str) -> Prefix:
     return (10 << 24 | int(bits.ljust(24, "0"), 2)).to_bytes(4, "big"), 8 + len(bits)
 
 
-def address_in(node: Node, nodes: list[Node]) -> bytes | None:
+def address_in(node: Node, nodes: Sequence[Node]) -> bytes:
     """An address of which the node is the longest match."""
-    for n in range(1 << DEPTH):
-        unit = format(n, f"0{DEPTH}b")
-        matches = [other for other in nodes if unit.startswith(other.bits)]
-        if matches and max(matches, key=lambda other: len(other.bits)) is node:
-            return (10 << 24 | n << (24 - DEPTH) | 7).to_bytes(4, "big")
-    return None
+    table = [other.bits for other in nodes]
+    unit = next(unit for unit in UNITS if match_of(unit, table) == node.bits)
+    return (10 << 24 | int(unit, 2) << (24 - DEPTH) | 7).to_bytes(4, "big")
 
 
 class Small:
@@ -105,7 +106,6 @@ class Small:
             self.now += 1.0
             batch = TrafficBatch()
             for address, rate in self.destinations:
-                assert address is not None
                 batch.destinations4[address] = round(rate * 1e6) << COUNT_BITS | max(1, round(rate * 1000))
             batch.samples = len(self.destinations)
             self.send(Traffic(batch, 1.0))
@@ -115,7 +115,6 @@ class Small:
         """By the judge's own map of the hardware."""
         total = 0.0
         for address, rate in self.destinations:
-            assert address is not None
             unit = (int.from_bytes(address, "big") - self.judge.table.base) >> self.judge.table.shift
             hop = self.judge.stands.hop[unit] or HOPS[DEFAULT]
             total += rate if hop == self.judge.table.hop[unit] else 0.0
