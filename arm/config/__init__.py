@@ -1,10 +1,11 @@
 """The configuration: TOML in, frozen dataclasses out.
 
-    schema     every key, with its default, range, unit and meaning
-    rules      what a value may be
-    checks     what several values may be together
-    load       the file -> Config, or every error at once
-    document   the reference page, from the schema
+    schema       every key, with its default, range, unit and meaning
+    rules        what a value may be
+    checks       what several values may be together
+    load         the file -> Config, or every error at once
+    environment  what variables such as ARM_TARGET__PREFIXES set
+    document     the reference page, from the schema
 
 A Config that came from `load` is complete, in range and free of contradictions: nobody checks it again.
 """

@@ -19,6 +19,11 @@ ARM reads one TOML file, `/etc/arm/arm.toml` unless `-c FILE` names another. Eve
 `reflector.as`, so a file only says what differs. Unknown keys, wrong types and impossible values are refused, all at
 once; `arm check -c FILE` does only that, and exits with 78 if something is wrong. `conf/arm.toml` is a commented
 example. The keys are named as the `arm.*` settings that sFlow-RT's users know, where those exist.
+
+Every key can also be set from the environment, which wins over the file: `ARM_`, the table, two underscores, the key,
+all in capitals. `ARM_TARGET__PREFIXES=20000` is `prefixes = 20000` below `[target]`, `ARM_REFLECTOR__AS=65136` is
+`as = 65136` below `[reflector]`. Texts need no quotes, and a list is written as in the file or with commas:
+`ARM_BGP__LISTEN=127.0.0.1,::1`. An error names the variable, and one that looks like a setting but is none is refused.
 """
 
 

@@ -1,7 +1,8 @@
 """TOML in, a checked Config out, or every error at once.
 
 Whatever the file holds, `load` and `parse` return a Config or raise ConfigError, nothing else. Each fault has its key
-path, and says what would be right. Values of secret keys are never repeated.
+path, and says what would be right. Values of secret keys are never repeated. What the environment sets wins over the
+file (see environment).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import fields
 from typing import Any
 
 from arm.config.checks import contradictions
+from arm.config.environment import overlay
 from arm.config.rules import KEY, Fault, Key
 from arm.config.schema import Config
 
@@ -32,7 +34,9 @@ class ConfigError(Exception):
         self.faults = faults
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.source}: {fault}" for fault in self.faults)
+        return "\n".join(
+            f"{'environment' if fault.path.startswith('ARM_') else self.source}: {fault}" for fault in self.faults
+        )
 
 
 def sections() -> dict[str, type]:
@@ -45,8 +49,8 @@ def keys(section: type) -> dict[str, tuple[str, Key]]:
     return {item.name.rstrip("_"): (item.name, item.metadata[KEY]) for item in fields(section)}
 
 
-def load(path: str | os.PathLike[str]) -> Config:
-    """Read and check a file. ConfigError names it as it was given."""
+def load(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check a file, with what `environ` (the process's own) sets. ConfigError names it as it was given."""
     source = os.fspath(path)
     try:
         with open(source, "rb") as file:
@@ -54,11 +58,11 @@ def load(path: str | os.PathLike[str]) -> Config:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(source, (Fault("", f"can not be read: {reason.lower()}"),)) from None
-    return parse(raw, source=source)
+    return parse(raw, source=source, environ=os.environ if environ is None else environ)
 
 
-def parse(raw: bytes, *, source: str) -> Config:
-    """Check a document. `source` names it in errors."""
+def parse(raw: bytes, *, source: str, environ: Mapping[str, str] | None = None) -> Config:
+    """Check a document, with what `environ` (nothing unless told) sets. `source` names the document in errors."""
     if len(raw) > SIZE_LIMIT:
         raise ConfigError(source, (Fault("", f"is larger than {SIZE_LIMIT} bytes, the limit of a configuration"),))
     try:
@@ -73,6 +77,11 @@ def parse(raw: bytes, *, source: str) -> Config:
 
     faults: list[Fault] = []
     tables = sections()
+    every = {(name, word): key for name, section in tables.items() for word, (_, key) in keys(section).items()}
+    outside = overlay(environ or {}, every)
+    for (name, word), value in outside.values.items():
+        if isinstance(document.setdefault(name, {}), dict):
+            document[name][word] = value
     values = {name: _section(name, section, document.get(name), faults) for name, section in tables.items()}
     faults.extend(_unknown(name, "", tables, document[name]) for name in document if name not in tables)
 
@@ -83,8 +92,9 @@ def parse(raw: bytes, *, source: str) -> Config:
     # a fault stands for its key's default here, so what is said of that key beside others means nothing
     wrong = {fault.path.partition("[")[0] for fault in faults}
     faults.extend(clash for clash in contradictions(config) if wrong.isdisjoint((clash.path, *clash.also)))
+    faults.extend(outside.faults)
     if faults:
-        raise ConfigError(source, tuple(faults))
+        raise ConfigError(source, tuple(map(outside.named, faults)))
     return config
 
 
