@@ -68,6 +68,8 @@ _DISCARDED: Final = (ATOMIC_AGGREGATE, AGGREGATOR, AS4_PATH, AS4_AGGREGATOR)
 """Malformed ones are left out, the route stays (RFC 7606 sections 7.6 and 7.7, RFC 6793 section 6)."""
 _REJECTED_LIMIT: Final = 10_000
 _SWEEP_MINIMUM: Final = 20_000
+_SWEEP_INITIAL: Final = 500_000
+"""Not while a peer tells its first routes: nearly all of them stay in use."""
 
 
 class Rejected:
@@ -123,7 +125,7 @@ class Interner:
         self._next_hops: dict[bytes, bytes] = {}
         self._reflectors: set[bytes] = set()
         """ORIGINATOR_ID and CLUSTER_LIST values of accepted routes."""
-        self._sweep_at = _SWEEP_MINIMUM
+        self._sweep_at = _SWEEP_INITIAL
 
     def find(self, raw: bytes, next_hop: bytes | None) -> Attributes | Rejected:
         """The shared attributes for these bytes, which hold no MP_REACH_NLRI or MP_UNREACH_NLRI.
@@ -170,6 +172,11 @@ class Interner:
         if len(self.plain) + len(self.multiprotocol) > self._sweep_at:
             self.sweep()
 
+    def settle(self) -> None:
+        """From now on sweep when the table has grown by half: the peer's first routes are complete."""
+        left = len(self.plain) + len(self.multiprotocol)
+        self._sweep_at = max(_SWEEP_MINIMUM, left + left // 2)
+
     def sweep(self) -> int:
         """Forget attributes that nothing but this table refers to, and say how many; runs when it has grown by half."""
         before = len(self.plain) + len(self.multiprotocol)
@@ -178,8 +185,8 @@ class Interner:
             del self.plain[raw]
         for key in [key for key in self.multiprotocol if sys.getrefcount(self.multiprotocol[key]) <= 2]:
             del self.multiprotocol[key]
+        self.settle()
         left = len(self.plain) + len(self.multiprotocol)
-        self._sweep_at = max(_SWEEP_MINIMUM, left + left // 2)
         if len(self._next_hops) > _REJECTED_LIMIT:
             self._next_hops.clear()
         return before - left

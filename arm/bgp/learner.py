@@ -159,4 +159,5 @@ class Learner:
             for message in self._owed:
                 self._send(message)
             self._owed.clear()
+            self.interner.settle()
         self._emit(FeedComplete(self.feed, family))

@@ -226,6 +226,20 @@ def test_attributes_nobody_uses_are_forgotten() -> None:
     assert parse_update(body(again), interner)[0][0] is kept[-1][0]
 
 
+def test_what_is_forgotten_is_bounded_once_the_first_routes_are_complete() -> None:
+    interner = Interner(FEED)
+    sizes = []
+    for number in range(1, 60_001):
+        raw = path_attributes(as_path=(number,), next_hop=bytes((192, 0, 2, 1)))
+        parse_update(body(raw), interner)
+        if number == 30_000:
+            assert len(interner.plain) == 30_000, "nothing is swept before"
+            interner.settle()
+        sizes.append(len(interner.plain))
+    assert max(sizes) <= 45_001
+    assert sizes[-1] < 20_000
+
+
 @given(st.binary(max_size=200))
 @example(b"\0\0\0\0")
 def test_random_octets_raise_nothing_else(octets: bytes) -> None:
