@@ -7,7 +7,7 @@ are drawn from the true rates, so what the choice carries is judged by what it d
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
@@ -60,26 +60,47 @@ class Crowd:
         self.table, self.active = table, active
         self.config = replace(base, target=replace(base.target, prefixes=slots, prefixes6=slots))
         self.engine = Engine(self.config, 0.0, 0)
-        feed = Feed("reflector", "", 1, 65000, "192.0.2.9")
-        hops = {
-            f: [bytes([192, 0, 2, 1 + n]).rjust(4 if f is Family.IPV4 else 16, b"\xfe") for n in range(HOPS)]
-            for f in FAMILIES
-        }
         self.engine.handle(TargetUp(), 0.0)
-        self.engine.handle(FeedUp(feed), 0.0)
-        for family in FAMILIES:
-            attributes = [Attributes(feed, hop, b"") for hop in hops[family]]
-            told: list[tuple[Attributes | None, list[Prefix]]] = [(attributes[0], [DEFAULT_PREFIX[family]])]
-            told += [
-                (attributes[1 + n], [prefix_of(family, m) for m in range(n, table, HOPS - 1)]) for n in range(HOPS - 1)
-            ]
-            self.engine.handle(RoutesLearned(feed, told), 0.0)
-            self.engine.handle(FeedComplete(feed, family), 0.0)
+        self.learn()
         self.places = {f: self.chance.sample(range(table), active) for f in FAMILIES}
         self._addresses = {f: [address_in(prefix_of(f, place)) for place in self.places[f]] for f in FAMILIES}
         self._edges = list(accumulate((rank + 8.0) ** -1.1 for rank in range(active)))
         self.extra: dict[Prefix, float] = {}
         """Samples per second that further destinations get."""
+
+    def learn(self) -> None:
+        """The full table, from a session that has just come up."""
+        feed = Feed("reflector", "", 1, 65000, "192.0.2.9")
+        self.engine.handle(FeedUp(feed), self.now)
+        for family in FAMILIES:
+            hops = [bytes([192, 0, 2, 1 + n]).rjust(4 if family is Family.IPV4 else 16, b"\xfe") for n in range(HOPS)]
+            default, *others = (Attributes(feed, hop, b"") for hop in hops)
+            told: list[tuple[Attributes | None, list[Prefix]]] = [(default, [DEFAULT_PREFIX[family]])]
+            told += [
+                (attributes, [prefix_of(family, place) for place in range(n, self.table, HOPS - 1)])
+                for n, attributes in enumerate(others)
+            ]
+            self.engine.handle(RoutesLearned(feed, told), self.now)
+            self.engine.handle(FeedComplete(feed, family), self.now)
+
+    def restart(self, recalled: Iterable[tuple[Prefix, float, float, bool]], target: TargetUp, away: float) -> None:
+        """A new engine, `away` seconds later, with what the last one left; what the daemon does at its start."""
+        self.now += away
+        self.engine = Engine(self.config, self.now, 0)
+        for prefix, rate, samples, chosen in recalled:
+            family = Family.IPV4 if len(prefix[0]) == 4 else Family.IPV6
+            self.engine.families[family].recall(prefix, rate, samples, chosen=chosen, now=self.now)
+        self.engine.handle(target, self.now)
+        self.learn()
+
+    def drift(self, share: float) -> None:
+        """Another time of the day: so many of the destinations change their rank with another one."""
+        for family in FAMILIES:
+            places, addresses = self.places[family], self._addresses[family]
+            for one in self.chance.sample(range(self.active), round(self.active * share)):
+                other = self.chance.randrange(self.active)
+                places[one], places[other] = places[other], places[one]
+                addresses[one], addresses[other] = addresses[other], addresses[one]
 
     def batch(self, seconds: float) -> TrafficBatch:
         """What is sampled in so many seconds."""
