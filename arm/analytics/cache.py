@@ -13,7 +13,7 @@ No clock and no lock: times are passed in, and one thread at a time may call.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,31 +64,50 @@ class FlowCache:
             return 1.0
         return math.exp(age)
 
-    def add(self, key: Key, weighted: float) -> None:
-        """Count a value times `weight`."""
-        flows = self._flows
-        if key in flows:
-            flows[key] += weighted
-        else:
-            flows[key] = weighted
-            if len(flows) > 2 * self.capacity:
-                self._prune()
-        source, sources = key[0], self._sources
-        if source in sources:
-            sources[source] += weighted
-        elif len(sources) < MOST_SOURCES:
-            sources[source] = weighted
+    def add(self, keys: Sequence[Key], amounts: Sequence[float | None], weight: float) -> None:
+        """Count amounts, each for the flow of its key; what lacks an amount or a part of its key is left out."""
+        flows, most = self._flows, 2 * self.capacity
+        get = flows.get
+        source: Source | None = None
+        total = 0.0
+        for key, amount in zip(keys, amounts, strict=True):
+            if amount is None or None in key:
+                continue
+            weighted = amount * weight
+            old = get(key)
+            if old is not None:
+                flows[key] = old + weighted
+            else:
+                flows[key] = weighted
+                if len(flows) > most:
+                    self._prune()
+                    flows = self._flows
+                    get = flows.get
+            if key[0] is not source:  # samples of a source come one after the other
+                self._add_total(source, total)
+                source, total = key[0], 0.0
+            total += weighted
+        self._add_total(source, total)
 
-    def mark(self, key: Key, value: float, now: float) -> None:
-        """Note the course of a flow; after `add`."""
-        if self.marks is None or key not in self._flows:
+    def _add_total(self, source: Source | None, weighted: float) -> None:
+        if source in self._sources:
+            self._sources[source] += weighted
+        elif source is not None and len(self._sources) < MOST_SOURCES:
+            self._sources[source] = weighted
+
+    def mark(self, keys: Sequence[Key], amounts: Sequence[float | None], now: float) -> None:
+        """Note the course of flows; after `add`."""
+        if self.marks is None:
             return
-        mark = self.marks.get(key)
-        if mark is None:
-            self.marks[key] = Mark(now, now, value)
-        else:
-            mark.last = now
-            mark.total += value
+        for key, amount in zip(keys, amounts, strict=True):
+            if amount is None or key not in self._flows:
+                continue
+            mark = self.marks.get(key)
+            if mark is None:
+                self.marks[key] = Mark(now, now, amount)
+            else:
+                mark.last = now
+                mark.total += amount
 
     # --- out ---------------------------------------------------------------------------------------------------------
 

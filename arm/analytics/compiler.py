@@ -30,6 +30,10 @@ class Compiler:
         self._around = around
         self.plan: dict[str, Compute] = {}
         """Canonical text of each function -> how to compute it."""
+        self.routed = False
+        """True once something needs the table."""
+        self.names: set[str] = set()
+        """Keys that stand for themselves."""
 
     def keys(self, text: str) -> tuple[tuple[str, ...], Callable[[Sample], Key]]:
         """The canonical names of a key list, and the function that gives a sample's flow; LanguageError."""
@@ -50,9 +54,11 @@ class Compiler:
 
     def _term(self, term: Term, field: str, text: str) -> Compute:
         name = str(term)
+        self.routed |= name in routes.KEYS or (term.name == "mask" and len(term.arguments or ()) == 1)
         if term.arguments is None:
             if name not in KEYS:
                 raise LanguageError(_unknown(name), field, term.at, text)
+            self.names.add(name)
         elif name not in self.plan:
             functions = Functions(self._around, lambda inner: self._term(inner, field, text), field, text)
             self.plan[name] = functions.build(term)
@@ -63,9 +69,7 @@ class Compiler:
     def _condition(self, condition: Condition, text: str) -> Test:
         if isinstance(condition, Combination):
             tests = [self._condition(part, text) for part in condition.parts]
-            if condition.operator == "&":
-                return lambda found: all(test(found) for test in tests)
-            return lambda found: any(test(found) for test in tests)
+            return _all(tests) if condition.operator == "&" else _any(tests)
         self._term(condition.term, "filter", text)
         name = str(condition.term)
         if condition.operator.endswith("~"):
@@ -84,6 +88,26 @@ class Compiler:
             except PatternError as problem:
                 raise LanguageError(str(problem), "filter", at + problem.at, text) from None
         return found
+
+
+def _all(tests: list[Test]) -> Test:
+    def test(found: Sample) -> bool:
+        for each in tests:  # noqa: SIM110 - a generator would take twice as long
+            if not each(found):
+                return False
+        return True
+
+    return test
+
+
+def _any(tests: list[Test]) -> Test:
+    def test(found: Sample) -> bool:
+        for each in tests:  # noqa: SIM110
+            if each(found):
+                return True
+        return False
+
+    return test
 
 
 def _equals(name: str, accepted: frozenset[Value]) -> Test:

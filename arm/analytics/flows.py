@@ -1,13 +1,17 @@
 """The definitions that stand, and every flow sample counted by each of them.
 
+Samples are counted in batches, definition by definition: what runs for each sample and definition is then one turn of
+a short loop. A key that several definitions have is worked out once, and kept in the sample.
+
 A sample that needs a route which is not known yet waits in `waiting` until the engine has been asked, at most
 MOST_WAITING of them. No clock, no lock and no thread: the service sees to those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from arm.analytics.cache import FlowCache
@@ -16,14 +20,11 @@ from arm.analytics.definitions import FlowDefinition
 from arm.analytics.functions import Surroundings
 from arm.analytics.routes import KEYS as TABLE_KEYS
 from arm.analytics.routes import Unresolved
-from arm.analytics.sample import KEYS, SOURCE, VALUES, Compute, Sample
+from arm.analytics.sample import AMOUNTS, KEYS, MOST_VALUE, PLAN, SOURCE, VALUES, Compute, Sample
 from arm.analytics.values import Key, Source, text_of
 from arm.sflow.datagram import FLOW, DatagramError, read_header, walk
 
 MOST_WAITING: Final = 4000
-MOST_VALUE: Final = 1 << 40
-"""Octets, or anything else, that one sample may stand for: more is an agent's mistake."""
-_ADDRESSES: Final = ("ipsource", "ipdestination", "ip6source", "ip6destination")
 _ENDED_AFTER: Final = 5.0
 """Time constants without a sample after which a logged flow has ended; two seconds at least."""
 
@@ -38,11 +39,14 @@ class Flow:
     key_of: Any
     """Sample -> Key."""
     test: Test | None
-    value: str
+    amount_of: Any
+    """Sample -> what it stands for, or None."""
     plan: Mapping[str, Compute]
     cache: FlowCache
-    weight: float = 1.0
-    """Of the batch under way."""
+    routed: bool
+    """It needs the table."""
+    names: frozenset[str]
+    """Keys it looks at."""
 
     def text(self, key: Key) -> str:
         """The flow as users see it: its keys joined."""
@@ -67,8 +71,9 @@ class Flows:
         self._capacity = capacity
         self._plan: dict[str, Compute] = {}
         self._sources: dict[Source, Source] = {}
+        self._blank: dict[str, None] = {}
+        self._routed = False
         self._waiting: list[tuple[Sample, Flow]] = []
-        self._watching = 0
 
     # --- definitions -------------------------------------------------------------------------------------------------
 
@@ -78,7 +83,18 @@ class Flows:
         keys, key_of = compiler.keys(definition.keys)
         test = compiler.filter(definition.filter)
         cache = FlowCache(definition.t, self._capacity, now, log=definition.log)
-        return Flow(name, definition, keys, key_of, test, definition.value, compiler.plan, cache)
+        return Flow(
+            name=name,
+            definition=definition,
+            keys=keys,
+            key_of=key_of,
+            test=test,
+            amount_of=itemgetter(AMOUNTS[definition.value]),
+            plan=compiler.plan,
+            cache=cache,
+            routed=compiler.routed,
+            names=frozenset(compiler.names),
+        )
 
     def put(self, flow: Flow) -> None:
         """Put a definition to work, in place of one of the same name."""
@@ -91,73 +107,84 @@ class Flows:
         self._replan()
 
     def _replan(self) -> None:
-        plan = self._around.routes.plan()
+        plan = {**PLAN, **self._around.routes.plan()}
         for flow in self.active.values():
             plan.update(flow.plan)
         self._plan = plan
+        names = frozenset((*KEYS, *VALUES)) - {"agent"}
+        self._blank = dict.fromkeys(name for flow in self.active.values() for name in flow.names if name in names)
+        self._routed = any(flow.routed for flow in self.active.values())
         self._waiting.clear()
 
     # --- samples -----------------------------------------------------------------------------------------------------
 
-    def begin(self, now: float) -> None:
-        """Before a batch of datagrams."""
-        for flow in self.active.values():
-            flow.weight = flow.cache.weight(now)
+    def read(self, data: bytes, factor: float) -> list[Sample]:
+        """The flow samples of a datagram; each stands for its sampling rate times `factor`. Never raises.
 
-    def take(self, data: bytes, factor: float, now: float) -> None:
-        """Count the flow samples of a datagram; each stands for its sampling rate times `factor`. Never raises."""
+        Where definitions need the table, the routes that are not known yet are put down to be asked for.
+        """
+        found: list[Sample] = []
+        routed, want = self._routed, self._around.routes.want
         try:
             header = read_header(data, len(data))
             agent = header.agent
             for walked in walk(data, len(data), header.offset, header.sample_count):
-                if walked[0] == FLOW:
-                    self._sample(data, walked, agent, factor, now)
+                if walked[0] != FLOW:
+                    continue
+                self.samples += 1
+                rate = walked[6]
+                if not 0 < rate <= MOST_VALUE or rate * walked[7] > MOST_VALUE:
+                    self.malformed += 1
+                    continue
+                source = (agent, walked[4])
+                # one tuple for each source: comparing keys then is one of identity
+                source = self._sources.setdefault(source, source)
+                found.append(Sample(self._plan, self._blank, data, walked, source, agent, rate * factor))
+                if routed:
+                    want(walked[8], walked[9])
         except DatagramError:
             self.malformed += 1
+        return found
 
-    def _sample(self, data: bytes, walked: Any, agent: bytes, factor: float, now: float) -> None:
-        self.samples += 1
-        rate, frame = walked[6], walked[7]
-        if not 0 < rate <= MOST_VALUE or rate * frame > MOST_VALUE:
-            self.malformed += 1
-            return
-        source = (agent, walked[4])
-        # one tuple for each source: comparing keys then is one of identity
-        source = self._sources.setdefault(source, source)
-        sample = Sample(self._plan, data, walked, source, agent, rate * factor)
+    def count(self, samples: list[Sample], now: float) -> None:
+        """Count samples by every definition."""
         for flow in self.active.values():
+            weight = flow.cache.weight(now)
             try:
-                self._count(sample, flow, now)
+                chosen = samples if flow.test is None else list(filter(flow.test, samples))
+                keys = list(map(flow.key_of, chosen))
+            except Unresolved:
+                self._count_singly(flow, samples, now)
+                continue
+            amounts = list(map(flow.amount_of, chosen))
+            flow.cache.add(keys, amounts, weight)
+            if flow.cache.marks is not None:
+                flow.cache.mark(keys, amounts, now)
+        for sample in samples:
+            if sample.malformed:
+                self.malformed += 1
+        if self.watch:
+            for sample in samples[::8]:
+                self._look(sample, now)
+
+    def _count_singly(self, flow: Flow, samples: Iterable[Sample], now: float) -> None:
+        """As `count`, one by one: those that need a route which is not known yet wait for it."""
+        for sample in samples:
+            try:
+                self._count(flow, sample, now)
             except Unresolved:
                 if len(self._waiting) < MOST_WAITING:
-                    for name in _ADDRESSES:  # so that one question is enough for all keys of nearly every flow
-                        self._around.routes.want(sample[name])
                     self._waiting.append((sample, flow))
                 else:
                     self.unresolved += 1
-        if sample.malformed:
-            self.malformed += 1
-        if self.watch:
-            self._watching += 1
-            if self._watching & 7 == 0:
-                self._look(sample, now)
 
-    def _count(self, sample: Sample, flow: Flow, now: float) -> None:
-        value = sample[flow.value]
-        if value is None:
-            return
+    def _count(self, flow: Flow, sample: Sample, now: float) -> None:
         if flow.test is not None and not flow.test(sample):
             return
-        key = flow.key_of(sample)
-        if None in key:
-            return
-        amount = value * sample.rate  # type: ignore[operator]  # the values are numbers, whatever the keys are
-        if amount > MOST_VALUE:
-            self.malformed += 1
-            return
-        flow.cache.add(key, amount * flow.weight)
+        keys, amounts = [flow.key_of(sample)], [flow.amount_of(sample)]
+        flow.cache.add(keys, amounts, flow.cache.weight(now))
         if flow.cache.marks is not None:
-            flow.cache.mark(key, amount, now)
+            flow.cache.mark(keys, amounts, now)
 
     def _look(self, sample: Sample, now: float) -> None:
         """Note which keys the sample has."""
@@ -183,7 +210,7 @@ class Flows:
             if self.active.get(flow.name) is not flow:
                 continue
             try:
-                self._count(sample, flow, now)
+                self._count(flow, sample, now)
             except Unresolved:
                 if last:
                     self.unresolved += 1

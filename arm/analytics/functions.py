@@ -8,7 +8,6 @@ is wrong; what they return never raises, but for routes.Unresolved.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 from arm.analytics.language import Argument, LanguageError, Term
@@ -18,6 +17,8 @@ from arm.analytics.uri import PARTS, parts
 from arm.analytics.values import Value, text_of
 from arm.model import format_prefix, mask
 
+_MOST_KNOWN: Final = 65536
+"""Addresses of which a masked form is remembered."""
 _LONGEST: Final = 1024
 """Characters that a function looks at."""
 
@@ -97,11 +98,17 @@ class Functions:
         if len(arguments) == 2:
             bits = self._number(arguments[1], 0, 128)
 
+            known: dict[Value | None, str | None] = {None: None}
+
             def fixed(sample: Sample) -> Value | None:
                 address = key(sample)
-                if not isinstance(address, bytes) or len(address) == 6:
-                    return None
-                return _masked(address, min(bits, len(address) * 8))
+                found = known.get(address)
+                if found is None and isinstance(address, bytes) and len(address) != 6:
+                    if len(known) > _MOST_KNOWN:
+                        known.clear()
+                    length = min(bits, len(address) * 8)
+                    found = known[address] = format_prefix((mask(address, length), length))
+                return found
 
             return fixed
         routes = self._around.routes
@@ -267,8 +274,3 @@ _BUILDERS: Final[dict[str, Callable[[Functions, Term], Compute]]] = {
     "uri": Functions.uri,
 }
 HOST_ATTRIBUTES: Final = ("host_name", "uuid", "machine_type", "os_name", "os_release")
-
-
-@lru_cache(maxsize=65536)
-def _masked(address: bytes, bits: int) -> str:
-    return format_prefix((mask(address, bits), bits))

@@ -8,7 +8,7 @@ sample that showed a new address waits for the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,19 +35,23 @@ class Unresolved(Exception):  # noqa: N818 - the sample waits, nothing is wrong
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What flow keys need of the route to an address; all None where the table has no route."""
+    """What flow keys need of the route to an address."""
 
-    prefix: str | None = None
-    bits: int | None = None
-    next_hop: bytes | None = None
-    origin_as: int | None = None
-    peer_as: int | None = None
-    aspath: str | None = None
-    communities: str | None = None
-    localpref: int | None = None
+    prefix: str | None
+    """None where the table has no route."""
+    source: Mapping[str, Value | None]
+    """Its keys if the address is a packet's source, and if it is the destination."""
+    destination: Mapping[str, Value | None]
 
 
-NOTHING: Final = Known()
+_SOURCE: Final = ("ipsourcemaskbits", "bgpsourceas", "bgpsourcepeeras")
+_DESTINATION: Final = (
+    *("ipdestinationmaskbits", "bgpnexthop", "bgpnexthop6", "bgpas", "bgpdestinationas", "bgpdestinationpeeras"),
+    *("bgpdestinationaspath", "bgpcommunities", "bgplocalpref"),
+)
+KEYS: Final = (*_SOURCE, *_DESTINATION)
+"""Keys that come from the table."""
+NOTHING: Final = Known(None, dict.fromkeys(_SOURCE), dict.fromkeys(_DESTINATION))
 
 
 class Routes:
@@ -74,10 +78,13 @@ class Routes:
             self._wanted[address] = None
         return found[0]
 
-    def want(self, address: Value | None) -> None:
-        """Have the next question ask for an address too, if nothing is known of it."""
-        if isinstance(address, bytes) and address not in self._known:
-            self._wanted[address] = None
+    def want(self, source: bytes | None, destination: bytes | None) -> None:
+        """Have the next question ask for the addresses of a packet too, if nothing is known of them."""
+        known = self._known
+        if source is not None and source not in known:
+            self._wanted[source] = None
+        if destination is not None and destination not in known:
+            self._wanted[destination] = None
 
     def resolve(self, now: float) -> bool:
         """Ask for what is wanted; False if the engine did not answer (what is not known by then stays Unresolved)."""
@@ -106,57 +113,50 @@ class Routes:
 
     def _describe(self, route: Route) -> Known:
         view = describe(route.attributes)
+        # a route of one's own has an empty path
         internal = not view.aspath_segments
-        hop = split_next_hops(route.attributes.next_hop)[0]
+        origin, peer = (self._local_as,) * 2 if internal else (view.origin_as, view.peer_as)
+        hop = split_next_hops(route.attributes.next_hop)[0][:16]
+        bits = route.prefix[1]
         return Known(
-            prefix=format_prefix(route.prefix),
-            bits=route.prefix[1],
-            next_hop=hop[:16],
-            # a route of one's own has an empty path
-            origin_as=self._local_as if internal else view.origin_as,
-            peer_as=self._local_as if internal else view.peer_as,
-            aspath=view.aspath,
-            communities="-".join(view.communities) or None,
-            localpref=view.localpref,
+            format_prefix(route.prefix),
+            dict(zip(_SOURCE, (bits, origin, peer), strict=True)),
+            {
+                "ipdestinationmaskbits": bits,
+                "bgpnexthop": hop if len(hop) == 4 else None,
+                "bgpnexthop6": hop if len(hop) == 16 else None,
+                "bgpas": self._local_as,
+                "bgpdestinationas": origin,
+                "bgpdestinationpeeras": peer,
+                "bgpdestinationaspath": view.aspath,
+                "bgpcommunities": "-".join(view.communities) or None,
+                "bgplocalpref": view.localpref,
+            },
         )
 
     # --- flow keys ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> dict[str, Compute]:
-        """How each key of the table is worked out."""
+        """How each key of the table is worked out: the first of an end brings all of that end."""
 
-        def source(pick: Callable[[Known], Value | None]) -> Compute:
+        def source(name: str) -> Compute:
             def compute(sample: Sample) -> Value | None:
                 address = sample["ipsource"] or sample["ip6source"]
-                return pick(self.of(address)) if isinstance(address, bytes) else None
+                if not isinstance(address, bytes):
+                    return None
+                sample.update(self.of(address).source)
+                return sample[name]
 
             return compute
 
-        def destination(pick: Callable[[Known], Value | None]) -> Compute:
+        def destination(name: str) -> Compute:
             def compute(sample: Sample) -> Value | None:
                 address = sample["ipdestination"] or sample["ip6destination"]
-                return pick(self.of(address)) if isinstance(address, bytes) else None
+                if not isinstance(address, bytes):
+                    return None
+                sample.update(self.of(address).destination)
+                return sample[name]
 
             return compute
 
-        def next_hop(size: int) -> Callable[[Known], Value | None]:
-            return lambda known: known.next_hop if known.next_hop is not None and len(known.next_hop) == size else None
-
-        return {
-            "ipsourcemaskbits": source(lambda known: known.bits),
-            "ipdestinationmaskbits": destination(lambda known: known.bits),
-            "bgpnexthop": destination(next_hop(4)),
-            "bgpnexthop6": destination(next_hop(16)),
-            "bgpas": destination(lambda known: self._local_as if known.bits is not None else None),
-            "bgpsourceas": source(lambda known: known.origin_as),
-            "bgpsourcepeeras": source(lambda known: known.peer_as),
-            "bgpdestinationas": destination(lambda known: known.origin_as),
-            "bgpdestinationpeeras": destination(lambda known: known.peer_as),
-            "bgpdestinationaspath": destination(lambda known: known.aspath),
-            "bgpcommunities": destination(lambda known: known.communities),
-            "bgplocalpref": destination(lambda known: known.localpref),
-        }
-
-
-KEYS: Final = tuple(Routes(lambda _: (), 0).plan())
-"""Keys that come from the table."""
+        return {name: source(name) for name in _SOURCE} | {name: destination(name) for name in _DESTINATION}

@@ -32,31 +32,66 @@ _COMPACT: Final = struct.Struct(">III").unpack_from
 _EXPANDED: Final = struct.Struct(">IIIII").unpack_from
 _SWITCH: Final = struct.Struct(">IIII").unpack_from
 _IP_TAIL: Final = struct.Struct(">II").unpack_from
+_RAW: Final = struct.Struct(">IIIIII").unpack_from
+_RAW_SIZE: Final = 24
+_NOT_RAW: Final = (0,) * 6
 _EXTENDED_SWITCH: Final = 1001
 _UNKNOWN_INTERFACE: Final = frozenset((0, 0x3FFFFFFF))
 
+MOST_VALUE: Final = 1 << 40
+"""Octets, or anything else, that one sample may stand for: more is an agent's mistake."""
 SOURCE: Final = "\0source"
 """Where the sample's Source stands; no key of a definition can be spelled so."""
 
 KEYS: Final = ("agent", "inputifindex", "outputifindex", "direction", *headers.KEYS, *http.KEYS)
 """Keys that a sample itself can have."""
 VALUES: Final = ("bytes", "frames", "requests", "req_bytes", "resp_bytes", "duration")
+AMOUNTS: Final = {name: f"\0{name}" for name in VALUES}
+"""Where the sample has what it stands for: the value times the sampling rate."""
+_BYTES, _FRAMES = AMOUNTS["bytes"], AMOUNTS["frames"]
 
 Compute: TypeAlias = "Callable[[Sample], Value | None]"
+
+
+def _amount(name: str) -> Compute:
+    def compute(sample: Sample) -> Value | None:
+        value = sample[name]
+        if not isinstance(value, int):
+            return None
+        amount = value * sample.rate
+        if amount > MOST_VALUE:
+            sample.malformed = True
+            return None
+        return amount  # type: ignore[return-value]  # a float if samples were lost; only the flow cache reads it
+
+    return compute
+
+
+PLAN: Final[Mapping[str, Compute]] = {place: _amount(name) for name, place in AMOUNTS.items()}
+"""How the amounts are worked out that `_load` does not set."""
 
 
 class Sample(dict[str, Value | None]):
     """The keys of one flow sample. Give it up after the datagram has been handled: it holds on to all of it."""
 
-    __slots__ = ("_data", "_loaded", "_plan", "_walked", "malformed", "rate")
+    __slots__ = ("_blank", "_data", "_loaded", "_plan", "_walked", "malformed", "rate")
 
     def __init__(
-        self, plan: Mapping[str, Compute], data: bytes, walked: Walked, source: Source, agent: bytes, rate: float
+        self,
+        plan: Mapping[str, Compute],
+        blank: Mapping[str, None],
+        data: bytes,
+        walked: Walked,
+        source: Source,
+        agent: bytes,
+        rate: float,
     ) -> None:
-        """`plan` computes what is derived; `rate` is how many packets or requests the sample stands for."""
+        """`plan` computes what is derived; `blank` has those of KEYS and VALUES that will be looked at, and that
+        stay None unless the sample has them; `rate` is how many packets or requests the sample stands for."""
         self[SOURCE] = source  # type: ignore[assignment]  # only the flow cache reads it
         self["agent"] = agent
         self._plan = plan
+        self._blank = blank
         self._data = data
         self._walked = walked
         self._loaded = False
@@ -76,6 +111,7 @@ class Sample(dict[str, Value | None]):
 
     def _load(self) -> None:
         data = self._data
+        self.update(self._blank)
         _, kind, offset, end, source, _, _, frame, src, dst = self._walked
         if kind == FLOW_SAMPLE:
             into, out, count = _COMPACT(data, offset + 20)
@@ -95,18 +131,30 @@ class Sample(dict[str, Value | None]):
                     self["direction"] = "egress"
         elif out_format < 3:
             self["outputifindex"] = "discard" if out_format == 1 else "multiple"
-        try:
-            self._records(data, at, end, count)
-        except (DatagramError, ValueError):
-            self.malformed = True
-        if "requests" not in self and frame:
+        shape, length, protocol, _, _, size = _RAW(data, at) if at + _RAW_SIZE <= end else _NOT_RAW
+        if count == 1 and shape == RAW_HEADER and size + 16 <= length <= end - at - 8:
+            # the one record of nearly every sample; the walk has found it to be whole
+            headers.read(self, data, at + _RAW_SIZE, at + _RAW_SIZE + size, protocol)
+        else:
+            try:
+                self._records(data, at, end, count)
+            except (DatagramError, ValueError):
+                self.malformed = True
+        if frame and self.get("requests") is None:
             self["bytes"] = frame
             self["frames"] = 1
-        if src is not None and dst is not None:
+            self[_BYTES] = frame * self.rate  # type: ignore[assignment]  # only the flow cache reads it
+            self[_FRAMES] = self.rate  # type: ignore[assignment]
+        if src is not None and dst is not None and self.get("ipsource") is None:
             # what the switch forwards by, also where the header is under labels or was read by the agent
             four = len(src) == 4
-            self.setdefault("ipsource" if four else "ip6source", src)
-            self.setdefault("ipdestination" if four else "ip6destination", dst)
+            self._default("ipsource" if four else "ip6source", src)
+            self._default("ipdestination" if four else "ip6destination", dst)
+
+    def _default(self, name: str, value: Value) -> None:
+        """Set what nothing has set yet."""
+        if self.get(name) is None:
+            self[name] = value
 
     def _records(self, data: bytes, at: int, end: int, count: int) -> None:
         switch: tuple[int, int] | None = None
@@ -122,13 +170,13 @@ class Sample(dict[str, Value | None]):
                 self._ip(data, start, 16)
             elif kind == SAMPLED_ETHERNET and stop - start >= 24:
                 # MAC addresses stand in eight octets each, as XDR has them
-                self.setdefault("macsource", data[start + 4 : start + 10])
-                self.setdefault("macdestination", data[start + 12 : start + 18])
-                self.setdefault("ethernetprotocol", _COUNT(data, start + 20)[0])
+                self._default("macsource", data[start + 4 : start + 10])
+                self._default("macdestination", data[start + 12 : start + 18])
+                self._default("ethernetprotocol", _COUNT(data, start + 20)[0])
             elif kind == _EXTENDED_SWITCH and stop - start >= 16:
                 vlan, priority, _, _ = _SWITCH(data, start)
                 switch = vlan, priority
-        if switch is not None and 0 < switch[0] < 4096 and "vlan" not in self:
+        if switch is not None and 0 < switch[0] < 4096 and self.get("vlan") is None:
             self["vlan"], self["priority"] = switch
 
     def _ip(self, data: bytes, start: int, size: int) -> None:
@@ -136,11 +184,11 @@ class Sample(dict[str, Value | None]):
         (protocol,) = _COUNT(data, start + 4)
         ports = start + 8 + 2 * size
         six = "6" if size == 16 else ""
-        self.setdefault(f"ip{six}source", data[start + 8 : start + 8 + size])
-        self.setdefault(f"ip{six}destination", data[start + 8 + size : ports])
-        self.setdefault("ip6nexthdr" if six else "ipprotocol", protocol)
+        self._default(f"ip{six}source", data[start + 8 : start + 8 + size])
+        self._default(f"ip{six}destination", data[start + 8 + size : ports])
+        self._default("ip6nexthdr" if six else "ipprotocol", protocol)
         name = {6: "tcp", 17: "udp"}.get(protocol)
         if name is not None:
             source, destination = _IP_TAIL(data, ports)
-            self.setdefault(f"{name}sourceport", source)
-            self.setdefault(f"{name}destinationport", destination)
+            self._default(f"{name}sourceport", source)
+            self._default(f"{name}destinationport", destination)

@@ -21,6 +21,7 @@ from arm.analytics.definitions import ThresholdDefinition
 from arm.analytics.journal import Journal
 from arm.analytics.registry import Registry
 from arm.analytics.routes import Lookup
+from arm.analytics.sample import Sample
 from arm.analytics.values import Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
@@ -141,11 +142,7 @@ class Analytics(Registry):
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(len(queue), _BATCH))]
         if batch:
-            with self.lock:
-                self.flows.begin(now)
-                for data in batch:
-                    self._take(data, now)
-            self._resolve(now)
+            self._count(batch, now)
         if now >= self._next_judge:
             self._next_judge = now + _JUDGE_EVERY
             self._judge(now)
@@ -154,26 +151,36 @@ class Analytics(Registry):
             self._sweep(now)
         return bool(queue)
 
-    def _resolve(self, now: float) -> None:
-        """Ask the engine for the routes that are missing, without the lock, and count what waited for them."""
+    def _count(self, batch: list[bytes], now: float) -> None:
+        """Count a batch. The table is asked for what is missing in between, without the lock."""
+        samples: list[Sample] = []
+        with self.lock:
+            counting = bool(self.flows.active or self.flows.watch)
+            for data in batch:
+                try:
+                    if counting:
+                        samples += self.flows.read(data, self._factor)
+                    self._counters(data, now)
+                except Exception as problem:  # one datagram must not end the analytics, whatever is in it
+                    self._failed(problem, now)
+        answered = self.routes.resolve(now)
+        with self.lock:
+            try:
+                self.flows.count(samples, now)
+            except Exception as problem:
+                self._failed(problem, now)
         for attempt in range(_ATTEMPTS):
-            answered = self.routes.resolve(now)
             if not self.flows.waiting:
                 return
+            answered = self.routes.resolve(now) and answered
             with self.lock:
-                self.flows.begin(now)
                 self.flows.settle(now, last=not answered or attempt == _ATTEMPTS - 1)
 
-    def _take(self, data: bytes, now: float) -> None:
-        try:
-            if self.flows.active or self.flows.watch:
-                self.flows.take(data, self._factor, now)
-            self._counters(data, now)
-        except Exception as problem:  # one datagram must not end the analytics, whatever is in it
-            self.failures += 1
-            if now >= self._log_after:
-                self._log_after = now + _LOG_EVERY
-                log.error("analytics failed on a datagram count=%d", self.failures, exc_info=problem)
+    def _failed(self, problem: Exception, now: float) -> None:
+        self.failures += 1
+        if now >= self._log_after:
+            self._log_after = now + _LOG_EVERY
+            log.error("analytics failed on a datagram count=%d", self.failures, exc_info=problem)
 
     def _counters(self, data: bytes, now: float) -> None:
         if not has_counters(data):
