@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from arm.core.selection import resolve
 from arm.core.traffic import Averages
 from arm.model import COUNT_MASK, Change, Event, Prefix
 from arm.simulate.compare.contest import SafeTable
@@ -42,13 +41,12 @@ class Baseline:
         return self.table.learn(event)
 
     def observe(self, seen: Mapping[bytes, int], seconds: float, now: float, *, choose: bool) -> Sequence[Change]:
+        by_prefix = self.table.matches(seen)
         before = time.process_time()
-        by_prefix: dict[Prefix, int] = {}
-        resolve(self.table.rib, seen, by_prefix)
         self.absorb(by_prefix, now)
         if choose:
             self.decide(by_prefix, now)
-        self.cpu += time.process_time() - before
+        self.cpu += time.process_time() - before + self.table.matches.cost
         return self.table.take()
 
     def absorb(self, seen: Mapping[Prefix, int], now: float) -> None:

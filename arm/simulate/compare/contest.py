@@ -19,6 +19,7 @@ from arm.core.engine import Engine
 from arm.core.fib import Fib
 from arm.core.plan import Planner
 from arm.core.rib import Rib
+from arm.core.selection import resolve
 from arm.model import (
     Change,
     Entry,
@@ -85,11 +86,32 @@ def _changes(plan: Plan | None) -> Sequence[Change]:
     return plan.changes if plan is not None else ()
 
 
+class Matcher:
+    """Longest matches of samples, found once for all who share a Rib: what one of them found serves the others."""
+
+    def __init__(self, rib: Rib) -> None:
+        self._rib = rib
+        self._seen: Mapping[bytes, int] | None = None
+        self._found: dict[Prefix, int] = {}
+        self.cost = 0.0
+        """Seconds of CPU that the last samples took; each one who uses them owes all of it."""
+
+    def __call__(self, seen: Mapping[bytes, int]) -> Mapping[Prefix, int]:
+        """Packed sums by prefix; until the next call with other samples the same object."""
+        if seen is not self._seen:
+            before = time.process_time()
+            self._seen, self._found = seen, {}
+            resolve(self._rib, seen, self._found)
+            self.cost = time.process_time() - before
+        return self._found
+
+
 class SafeTable:
     """A hardware table that takes wishes, and keeps the rule for them. Several of them may share one Rib."""
 
-    def __init__(self, rib: Rib, world: World, slots: int) -> None:
+    def __init__(self, rib: Rib, world: World, slots: int, matcher: Matcher | None = None) -> None:
         self.rib = rib
+        self.matches = matcher or Matcher(rib)
         self.fib = Fib(Family.IPV4)
         self.planner = Planner(rib, self.fib, slots)
         self.planner.default_changed(world.attributes[DEFAULT_HOP])
@@ -131,7 +153,7 @@ class SafeTable:
         for n, prefix in enumerate(ranked):
             if n >= last:
                 break
-            if not self.needs_a_slot(prefix):
+            if self.is_route(prefix) or not self.needs_a_slot(prefix):
                 continue
             while not self.install(prefix):
                 last -= 1

@@ -17,7 +17,7 @@ from typing import Final
 from arm.core.rib import Rib
 from arm.model import Event, Family
 from arm.simulate.compare.baselines import BASELINES
-from arm.simulate.compare.contest import Arm, Contestant, SafeTable, load, share
+from arm.simulate.compare.contest import Arm, Contestant, Matcher, SafeTable, load, share
 from arm.simulate.compare.forest import Forest
 from arm.simulate.compare.hardware import Hardware
 from arm.simulate.compare.trace import Traffic
@@ -257,6 +257,7 @@ class Weather:
 
 def _enter(world: World, sizes: Sequence[int], policies: Sequence[str], now: float) -> tuple[list[Entrant], Rib | None]:
     shared: Rib | None = None
+    matcher: Matcher | None = None
     entrants: list[Entrant] = []
     for slots in sizes:
         for name in policies:
@@ -269,5 +270,7 @@ def _enter(world: World, sizes: Sequence[int], policies: Sequence[str], now: flo
             if shared is None:
                 shared = Rib(Family.IPV4)
                 load(shared, world)
-            entrants.append(Entrant(BASELINES[name](SafeTable(shared, world, slots), slots, now), world, slots))
+                matcher = Matcher(shared)
+            table = SafeTable(shared, world, slots, matcher)
+            entrants.append(Entrant(BASELINES[name](table, slots, now), world, slots))
     return entrants, shared
