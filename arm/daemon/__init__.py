@@ -34,7 +34,7 @@ from arm.model import FAMILIES, Plan, Status, family_of, parse_address
 from arm.observe import logs
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
-from arm.observe.summary import Summary
+from arm.observe.summary import Summary, one_line
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
@@ -143,6 +143,7 @@ class Daemon:
         )
         self._summary = Summary()
         self._notifier = Notifier.from_environment()
+        self._note = ""
         self._watchdog = watchdog_seconds()
         self._fed = now
         self._keeper: Keeper | None = None
@@ -218,7 +219,8 @@ class Daemon:
         except ConfigError as error:
             for fault in error.faults:
                 log.error("configuration refused, the old one stays file=%s error=%s", error.source, logs.quote(fault))
-            self._notifier.ready("configuration refused, the old one stays")
+            self._note = "configuration refused, the old one stays; "
+            self._notifier.ready(self._note)
             return None
         for path in difference.waiting:
             log.warning("configuration change needs a restart key=%s", path)
@@ -226,8 +228,8 @@ class Daemon:
         self._config = difference.config
         if "log.level" in difference.applied:
             logs.setup(self._config.log.level)
-        missing = f", a restart is needed for {', '.join(difference.waiting)}" if difference.waiting else ""
-        self._notifier.ready(f"configuration reloaded{missing}")
+        self._note = f"a restart is needed for {', '.join(difference.waiting)}; " if difference.waiting else ""
+        self._notifier.ready(f"{self._note}configuration reloaded")
         return self.engine.reconfigure(self._config, time.monotonic())
 
     def _stop(self) -> None:
@@ -260,6 +262,7 @@ class Daemon:
         if self._watchdog is not None and now - self._fed >= self._watchdog / 2:
             self._fed = now
             self._notifier.watchdog()
+            self._notifier.status(self._note + one_line(status))
 
     def status(self, tick_seconds: float) -> Status:
         """Everything true now."""

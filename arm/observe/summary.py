@@ -12,6 +12,17 @@ log = logging.getLogger(__name__)
 EVERY_MS = 60_000
 
 
+def one_line(status: Status) -> str:
+    """The same for `systemctl status`, which has one line."""
+    families = (
+        f"{family.label}: {now.rib_prefixes:,} prefixes, {now.installed_routes + now.installed_covers:,} of"
+        f" {now.capacity:,} slots{'' if now.hits.coverage is None else f', coverage {now.hits.coverage:.0%}'}"
+        for family, now in status.families.items()
+        if now.rib_prefixes
+    )
+    return "; ".join(families) or "learning the table"
+
+
 class Summary:
     """Writes the line; `publish` is called with every status."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from fake_arm import NOW_MS, session, status
 
 from arm.observe.distribution import Histogram, quantile
 from arm.observe.health import assess
-from arm.observe.summary import Summary
+from arm.observe.summary import Summary, one_line
 
 
 def test_a_bound_belongs_to_its_bucket_and_what_is_beyond_to_the_last() -> None:
@@ -32,6 +33,12 @@ def test_a_quantile_is_the_bound_that_so_many_stayed_within() -> None:
     assert quantile(histogram.copy(), 0.5) == 0.1
     assert quantile(histogram.copy(), 0.99) == 1.0
     assert quantile(histogram.copy(), 1.0) is None
+
+
+def test_the_service_manager_gets_one_line() -> None:
+    assert re.search(r"^IPv4: [1-9][0-9,]* prefixes, [0-9,]+ of [0-9,]+ slots", one_line(status()))
+    assert "\n" not in one_line(status())
+    assert one_line(replace(status(), families={})) == "learning the table"
 
 
 def test_the_log_gets_a_summary_each_minute_of_what_happened_since(caplog: pytest.LogCaptureFixture) -> None:

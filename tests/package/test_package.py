@@ -102,10 +102,15 @@ def test_it_writes_outside_of_its_own_directories_only_what_debian_expects(tree:
 
 def test_the_examples_are_those_of_the_project(tree: Path) -> None:
     there = tree / "usr/share/doc/active-route-manager/examples"
-    ours = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.*") if path.is_file()}
-    assert {path.relative_to(there) for path in there.rglob("*.*") if path.is_file()} == ours - {PROTOCOL}
-    for name in ours - {PROTOCOL}:
-        assert (there / name).read_bytes() == (ROOT / "conf" / name).read_bytes()
+    ours = {path.relative_to(ROOT / "conf"): path for path in (ROOT / "conf").rglob("*.*") if path.is_file()}
+    ours |= {Path(path.name): path for path in (ROOT / "docs" / "examples").glob("*.py")}
+    del ours[PROTOCOL]
+    # debhelper compresses what is long
+    installed = {path.relative_to(there): path for path in there.rglob("*.*") if path.is_file()}
+    assert {str(name).removesuffix(".gz") for name in installed} == {str(name) for name in ours}
+    for name, path in installed.items():
+        if path.suffix != ".gz":
+            assert path.read_bytes() == ours[name].read_bytes()
     assert (tree / "etc/arm/arm.toml").read_bytes() == (ROOT / "conf" / "arm.toml").read_bytes()
 
 

@@ -169,11 +169,12 @@ def write(layout: Layout, path: str, text: str) -> None:
         file.write(text)
 
 
-def install(layout: Layout, package: Path) -> None:
-    """dpkg --install, as an operator would."""
+def install(layout: Layout, package: Path) -> str:
+    """dpkg --install, as an operator would; what it says."""
     copy = root(layout) / "root" / package.name
     shutil.copyfile(package, copy)
     try:
-        run(layout, "dpkg", "--install", "--force-confold", f"/root/{package.name}", timeout=300)
+        done = run(layout, "dpkg", "--install", "--force-confold", f"/root/{package.name}", timeout=300)
     finally:
         os.unlink(copy)
+    return done.stdout + done.stderr
