@@ -47,11 +47,11 @@ def _peers(config: Config) -> Iterator[tuple[str, str, bool]]:
 
 def _sessions(config: Config) -> Iterator[Fault]:
     reflector, target = config.reflector, config.target
-    if reflector.ip is None and reflector.ip6 is None:
+    if reflector.ip is None and reflector.ip6 is None and target.kind != "passive":
         yield Fault(
             "reflector.ip",
             "is empty and so is reflector.ip6; give one of them, since without a session no table can be learned",
-            ("reflector.ip6",),
+            ("reflector.ip6", "target.kind"),
         )
     if target.kind == "bird" and target.ip is None and target.ip6 is None:
         yield Fault(
@@ -146,6 +146,9 @@ def _listening(config: Config) -> Iterator[Fault]:
 
 
 def _ineffective(config: Config) -> Iterator[Fault]:
+    if config.reflector.ip is None and config.reflector.ip6 is None:
+        text = "is empty and so is reflector.ip6: flows are counted, but no table is learned and no route is found"
+        yield Fault("reflector.ip", text)
     if config.reflector.add_path and config.target.kind != "kernel":
         yield Fault("reflector.add_path", 'has no effect: it is for kind = "kernel"')
     for item in fields(config.target):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -162,6 +163,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo; exit status."""
     options = _options(argv)
     say = sys.stderr.write
+    # as a service or the first process of a container ends it: all parts are taken down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Demo(options) as demo:
         say(f"making a table of {options.ipv4:,} IPv4 and {options.ipv6:,} IPv6 prefixes ...\n")
         try:
