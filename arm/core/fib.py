@@ -47,6 +47,9 @@ class Fib:
 
     def match(self, prefix: Prefix) -> Prefix | None:
         """Closest installed prefix that contains `prefix`, itself included."""
+        # Most of what is asked for stands itself, and a dictionary answers ten times as fast.
+        if prefix in self.entries:
+            return prefix
         found: Prefix | None = self._tree.get_key(prefix)
         return found
 
