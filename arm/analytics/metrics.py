@@ -92,13 +92,15 @@ class MetricStore:
         old = source.latest.get(kind)
         source.latest[kind] = _Counted(now, sequence, new)
         found: dict[str, float] | None = None
-        if old is not None and sequence > old.sequence and now - old.at >= _LEAST_INTERVAL:
+        restarted = old is not None and sequence <= old.sequence
+        if old is not None and not restarted and now - old.at >= _LEAST_INTERVAL:
             found = counters.rates(structure, old.values, new, now - old.at)
+            restarted = found is None
         if found is None:
-            # a rate of before the restart must not be taken for one of now
-            for name, unit in structure.fields:
-                if unit in (counters.COUNTER32, counters.COUNTER64) and old is not None and sequence <= old.sequence:
-                    source.values.pop(name, None)
+            if restarted:  # a rate of before must not be taken for one of now
+                for name, unit in structure.fields:
+                    if unit in (counters.COUNTER32, counters.COUNTER64):
+                        source.values.pop(name, None)
             found = counters.gauges(structure, new)
         return counters.derive(kind, found)
 
