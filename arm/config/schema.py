@@ -221,13 +221,13 @@ class SelectionConfig:
         without="none",
     )
     reserve: float = key(
-        0.02,
+        0.01,
         rules.number(0, 1, below=True),
         "Share of the slots kept free for exceptions that BGP changes need at once.",
         unit="share of 1",
     )
     idle_timeout: float = key(
-        600.0,
+        86400.0,
         rules.number(1, 31_536_000),
         "An installed route without traffic goes out after so long, and earlier if its slot is wanted.",
         unit="seconds",

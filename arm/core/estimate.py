@@ -5,7 +5,7 @@ whole that the hour gives is the start. Then each shorter scale corrects it by w
 seen, as a gamma prior of shape `TRUST` makes of a Poisson count (Gelman et al., Bayesian Data Analysis, section 2.6):
 
     share x (TRUST + seen in ten minutes) / (TRUST + expected in ten minutes)
-          x (TRUST + seen in a minute)    / (TRUST + expected in a minute)
+          x (BRIEF_TRUST + seen in a minute) / (BRIEF_TRUST + expected in a minute)
 
 With few samples expected and none seen that is the long share; with many seen it is the short one. What is *expected*
 is a share of all samples of that scale: so a change of the sampling rate, lost samples, a gap, the start and the day
@@ -30,7 +30,9 @@ LONG, MIDDLE, SHORT = 3600.0, 600.0, 60.0
 """The time constants, seconds."""
 TRUST: Final = 2.0
 """Samples' worth of belief in the longer scale: 1/TRUST is the relative variance between two scales that it expects."""
-SIZE_TRUST: Final = 3.0
+BRIEF_TRUST: Final = 6.0
+"""The same for the last minute, which is gone before a change made for its sake has paid."""
+SIZE_TRUST: Final = 10.0
 """Samples' worth of belief that a prefix's packets are as large as others."""
 _RESCALE: Final = 200.0
 _FORGET: Final = 0.7
@@ -77,7 +79,7 @@ class Estimates:
         long_weight, middle_weight, short_weight = self.weights
         mean = octets / long if long else 1.0
         self._terms = (
-            1.0 / long if long else 0.0, TRUST * middle_weight, middle, TRUST * short_weight, short,
+            1.0 / long if long else 0.0, TRUST * middle_weight, middle, BRIEF_TRUST * short_weight, short,
             SIZE_TRUST * long_weight, SIZE_TRUST * long_weight * mean,
         )  # fmt: skip
 
@@ -108,6 +110,11 @@ class Estimates:
     def whole(self) -> float:
         """`worth` of everything together."""
         return self._all[3] / self._all[0] if self._all[0] else 1.0
+
+    @property
+    def one_sample(self) -> float:
+        """`worth` of what is sampled once in the time of the middle scale."""
+        return self.whole * self.weights[1] / max(self._all[1], self.weights[1])
 
     def seed(self, prefix: Prefix, octets_per_second: float, samples: float) -> None:
         """Start a prefix with what an earlier run knew: its rate, and the samples of an hour that are behind it."""

@@ -267,6 +267,10 @@ class FamilyEngine:
             if self.settled and self.rib.winner(prefix) is None:
                 text = f"selection.always names {format_prefix(prefix)}, but the table has no such route."
                 found.append(Problem("warning", "selection", text))
+        held = self.selection.idleness.held
+        if held:
+            text = f"{held:,} of {len(self.selection.served):,} installed {self.family.label} routes have no traffic any more; they are kept. Look whether all ports are still sampled."  # noqa: E501
+            found.append(Problem("error", "selection", text))
         return found
 
 

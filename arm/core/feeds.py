@@ -91,6 +91,6 @@ class Feeds:
         return bool(teaching) and all(family in s.complete for s in teaching)
 
 
-def shrinks(before: int, stale: int) -> bool:
-    """True if dropping `stale` of `before` routes is a loss that has to be looked at first."""
-    return stale > _SMALL and stale > before * SHRINK
+def shrinks(before: int, stale: int, small: int = _SMALL) -> bool:
+    """True if dropping `stale` of `before` routes is a loss that has to be looked at first; up to `small` never is."""
+    return stale > small and stale > before * SHRINK

@@ -36,6 +36,8 @@ from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
 
 SWAP_Z: Final = 0.5
 SWAP_GAIN: Final = 1.1
+PAYBACK: Final = 1.5
+"""Samples in ten minutes that a swap must be expected to win: with less it is not worth two changes."""
 _VICTIMS: Final = 64
 """Installed routes that one newcomer may push out."""
 _LOOKS: Final = 4
@@ -243,8 +245,8 @@ class Selection(Standing):
         """
         lacking = offer.slots - self.free
         leaving = [rider for rider in offer.riders if self.planner.slots_freed(rider) > 0][:lacking]
-        victims = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
-        if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims):
+        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
+        if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims, credit):
             self._put_back(victims)
             return None
         records = [self._carried[rider] for rider in leaving if rider in self._carried]
@@ -254,22 +256,23 @@ class Selection(Standing):
         self._put_back(victims)
         return records
 
-    def _exceeds(self, offer: Offer, victims: list[Prefix]) -> bool:
-        """True if an offer adds clearly more than the victims carry together."""
+    def _exceeds(self, offer: Offer, victims: list[Prefix], credit: float) -> bool:
+        """True if an offer adds clearly more than the victims carry together, less a credit for slots left over."""
         records = self.estimates.records
         error2 = 0.0
         for prefix in (offer.prefix, *offer.joined):
             record = records.get(prefix)
             if record is not None:
                 error2 += self.estimates.worth(record) ** 2 / self.estimates.samples(record)
-        total = 0.0
+        total = -credit
         for victim in victims:
             record = self._carried.get(victim)
             if record is not None:
                 value = self.estimates.worth(record)
                 total += value
                 error2 += value * value / self.estimates.samples(record)
-        return offer.gain - total > SWAP_Z * math.sqrt(error2) and offer.gain > total * SWAP_GAIN
+        least = max(SWAP_Z * math.sqrt(error2), PAYBACK * self.estimates.one_sample)
+        return offer.gain - total > least and offer.gain > total * SWAP_GAIN
 
     def tick(self, now: float, *, frozen: bool, clean: bool) -> None:
         """Once a second: shrink to the capacity, see to pinned routes; with `clean` also to what is idle or forgotten.
@@ -289,10 +292,7 @@ class Selection(Standing):
             self._look_again(now)
         if clean:
             if not frozen:
-                idle = [p for p, at in self.touched.items() if now - at > self._idle_timeout]
-                for prefix in idle:
-                    if prefix in self.planner.fib and prefix not in self.policy.always:
-                        self.planner.withdraw(prefix, "idle")
+                self._drop_idle(now)
                 self.averages.forget_idle(now)
                 self.estimates.forget_idle(self.served)
             for memory in (self._gone, self._refused):

@@ -14,12 +14,15 @@ from typing import Final
 
 from arm.config import SelectionConfig
 from arm.core.estimate import Estimates, Record
+from arm.core.idleness import Idleness
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.ranking import NEVER, Ranking
 from arm.core.traffic import Averages
 from arm.model import Kind, Prefix, contains
 
+_LUMPS: Final = 8
+"""Routes of more slots than are lacking that are weighed against smaller ones."""
 _PORTION: Final = 32
 """Routes that are taken out at once when the hardware has become smaller."""
 
@@ -53,16 +56,20 @@ class Standing:
         self._gone: dict[Prefix, float] = {}
         self._refused: dict[Prefix, float] = {}
         self.minvalue = minvalue
+        self.idleness = Idleness(now)
         self._idle_timeout = config.idle_timeout
         self._reserve = config.reserve
         self._churn = config.churn
         self._tokens = float(config.churn)
         self._tokens_at = now
         self._rounded = now
+        self._smaller = False
+        """There are fewer slots than before, and nothing has been taken out for it yet."""
         self.set_capacity(capacity)
 
     def set_capacity(self, slots: int) -> None:
         """Use so many slots from now on; a share of them stays free for what BGP changes need at once."""
+        self._smaller = self._smaller or slots < self.planner.capacity
         self.planner.capacity = slots
         self.usable = max(slots - math.ceil(slots * self._reserve), min(slots, 1))
 
@@ -156,30 +163,47 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> list[Prefix]:
-        """The weakest routes whose slots add up to `lacking`, taken off the ranking; none if they would be too many.
+    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> tuple[list[Prefix], float]:
+        """The routes that free `lacking` slots at the least loss, taken off the ranking; none if they would be many.
 
-        Those inside `outside` stay: what goes in there may need their slots itself.
+        With them comes what the slots that they free beyond that are worth, at the price of a slot. Those inside
+        `outside` stay: what goes in there may need their slots itself. A route with many covers may be the weakest by
+        the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in nobody's way.
         """
         victims: list[Prefix] = []
-        spared: list[Prefix] = []
-        while lacking > 0 and len(victims) < most and len(spared) < most:
+        aside: list[Prefix] = []
+        lumps: list[tuple[float, int, Prefix]] = []
+        loss = price = credit = 0.0
+        left = lacking
+        while left > 0 and len(victims) < most and len(aside) < most and len(lumps) < _LUMPS:
             prefix = self._ranking.take()
             if prefix is None:
                 break
             if outside is not None and contains(outside, prefix):
-                spared.append(prefix)
+                aside.append(prefix)
                 continue
-            victims.append(prefix)
             freed = self.planner.slots_freed(prefix)
-            if freed < 1:
-                break
-            lacking -= freed
-        self._put_back(spared)
-        if lacking > 0:
-            self._put_back(victims)
-            return []
-        return victims
+            record = self._carried.get(prefix)
+            value = self.estimates.worth(record) if record is not None else 0.0
+            if 0 < freed <= left:
+                victims.append(prefix)
+                loss, price, left = loss + value, value / freed, left - freed
+                continue
+            aside.append(prefix)
+            if freed >= lacking:
+                lumps.append((value, freed, prefix))
+        if left > 0:
+            loss = math.inf
+        for value, freed, prefix in lumps:
+            rest = price * (freed - lacking)
+            if value - rest < loss:
+                aside += victims
+                aside.remove(prefix)
+                victims, loss, credit, left = [prefix], value - rest, rest, 0
+        if left > 0:
+            aside, victims = aside + victims, []
+        self._put_back(aside)
+        return victims, credit
 
     def _put_back(self, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:
@@ -187,11 +211,13 @@ class Standing:
                 self._ranking.put(prefix)
 
     def _shrink(self, now: float) -> None:
-        """Take out what no longer fits, the least worth first."""
+        """Take out what no longer fits, the least worth first; in hardware that got smaller, for a new reserve too."""
         fib = self.planner.fib
-        while self.planner.free < 0 and len(fib):
+        limit = self.usable if self._smaller else self.planner.capacity
+        self._smaller = False
+        while len(fib) > limit:
             before = fib.pending
-            victims = self._victims(min(-self.planner.free, _PORTION), _PORTION)
+            victims, _ = self._victims(min(len(fib) - limit, _PORTION), _PORTION)
             for prefix in victims:
                 if prefix in fib:
                     self.planner.withdraw(prefix, "capacity")
@@ -201,6 +227,15 @@ class Standing:
                 self.planner.demote(next(reversed(list(fib.ancestors(some))), some), "capacity")
             self.sync(before, now)
             self._put_back(victims)
+
+    def _drop_idle(self, now: float) -> None:
+        """Take out what nothing has gone to for long, unless that is too much of it all (core/idleness.py)."""
+        always, latest = self.policy.always, now - self._idle_timeout
+        idle = [p for p, at in self.touched.items() if at < latest and p in self.planner.fib and p not in always]
+        if self.idleness.allows(len(idle), len(self.touched), now):
+            for prefix in idle:
+                if prefix in self.planner.fib:
+                    self.planner.withdraw(prefix, "idle")
 
     def refuse(self, prefix: Prefix, until: float) -> None:
         """Do not try this prefix again before `until`: the target did not take it."""
