@@ -11,8 +11,8 @@ time).
 from __future__ import annotations
 
 import socket
-from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from pytricia import PyTricia
 
@@ -33,11 +33,13 @@ def _order(attributes: Attributes) -> tuple[str, int]:
 class Rib:
     """Routes of one address family with exact and longest match, and the more-specifics of a prefix."""
 
-    __slots__ = ("_counts", "_filling", "_size", "_tree", "added", "family", "removed")
+    __slots__ = ("_counts", "_filling", "_size", "_tree", "added", "family", "match", "removed")
 
     def __init__(self, family: Family) -> None:
         self.family = family
         self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
+        self.match: Final[Callable[[bytes], Prefix | None]] = self._tree.get_key
+        """Longest match of a packed address. The tree's own method: this is asked for every address that is sampled."""
         self._size = 0
         self._counts: dict[Feed, int] = {}
         self._filling: Feed | None = None
@@ -199,11 +201,6 @@ class Rib:
         return changes
 
     # --- questions ---------------------------------------------------------------------------------------------------
-
-    def match(self, packed: bytes) -> Prefix | None:
-        """Longest match of an address."""
-        found: Prefix | None = self._tree.get_key(packed)
-        return found
 
     def winner(self, prefix: Prefix) -> Attributes | None:
         """Attributes of exactly this prefix."""

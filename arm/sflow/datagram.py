@@ -82,6 +82,9 @@ _HEADER_AT_EXPANDED: Final = 68
 _HEADER_AT_COMPACT: Final = 56
 _IPV4_END: Final = 34
 """Octets of an Ethernet and an IPv4 header."""
+_IPV6_END: Final = 54
+_IPV6_ADDRESSES_AT: Final = 22
+_IPV6_ADDRESSES: Final = struct.Struct(">16s16s").unpack_from
 _ONE_RAW_HEADER: Final = 1 << 32 | RAW_HEADER
 
 _FLOW_EXPANDED: Final = struct.Struct(">IQI24xI").unpack_from
@@ -151,6 +154,10 @@ def walk(data: Buffer, size: int, offset: int, count: int) -> Iterator[Sample]:
             continue
         if shape == _ONE_RAW_HEADER and header + room - 16 == end and 0 <= room - 16 - size_ < 4:
             if ether == 0x0800 and protocol == 1 and 0x45 <= first <= 0x4F and size_ >= _IPV4_END:
+                yield FLOW, kind, body, end, source, sequence, rate, frame, src, dst
+                continue
+            if ether == 0x86DD and protocol == 1 and first >> 4 == 6 and size_ >= _IPV6_END:
+                src, dst = _IPV6_ADDRESSES(data, header + _IPV6_ADDRESSES_AT)
                 yield FLOW, kind, body, end, source, sequence, rate, frame, src, dst
                 continue
             found = addresses(data, header, header + size_, protocol, frame)
