@@ -9,7 +9,7 @@ MOST_WAITING of them. No clock, no lock and no thread: the service sees to those
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -69,7 +69,7 @@ class Flows:
         self.watch = False
         self._around = around
         self._capacity = capacity
-        self._plan: dict[str, Compute] = {}
+        self._plan: dict[str, Compute] = {**PLAN, **around.routes.plan()}
         self._sources: dict[Source, Source] = {}
         self._blank: dict[str, None] = {}
         self._routed = False
@@ -124,7 +124,7 @@ class Flows:
         Where definitions need the table, the routes that are not known yet are put down to be asked for.
         """
         found: list[Sample] = []
-        routed, want = self._routed, self._around.routes.want
+        routed, want = self._routed or self.watch, self._around.routes.want
         try:
             header = read_header(data, len(data))
             agent = header.agent
@@ -146,9 +146,10 @@ class Flows:
             self.malformed += 1
         return found
 
-    def count(self, samples: list[Sample], now: float) -> None:
-        """Count samples by every definition."""
+    def count(self, samples: list[Sample], now: float, make_way: Callable[[], None] = lambda: None) -> None:
+        """Count samples by every definition; `make_way` is called between two of them."""
         for flow in self.active.values():
+            make_way()
             weight = flow.cache.weight(now)
             try:
                 chosen = samples if flow.test is None else list(filter(flow.test, samples))

@@ -36,6 +36,9 @@ _BATCH: Final = 64
 """Datagrams that are counted while the lock is held."""
 _ATTEMPTS: Final = 3
 """Questions to the table for one batch: a key may need the route of an address that only another function finds."""
+_MAKE_WAY: Final = 0.003
+"""Seconds that the analytics stand still at most while the engine works, before they do the next millisecond's work."""
+_GLANCE: Final = 0.0005
 _JUDGE_EVERY: Final = 0.2
 _SWEEP_EVERY: Final = 1.0
 _LOG_EVERY: Final = 10.0
@@ -62,9 +65,11 @@ class Analytics(Registry):
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         country: Callable[[bytes], str | None] | None = None,
+        busy: Callable[[], bool] = lambda: False,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """`lookup` asks the table; `directory` is where definitions are kept, None to forget them."""
+        """`lookup` asks the table; `directory` is where definitions are kept, None to forget them; `busy` tells that
+        the engine is at work, which goes before."""
         super().__init__(config, lookup, local_as=local_as, directory=directory, clock=clock, country=country)
         self.wall_ms = wall_ms
         self.events = Journal("eventID")
@@ -74,6 +79,7 @@ class Analytics(Registry):
         self.failures = 0
         """Datagrams on which the program failed: a bug, logged."""
         self._tap = tap
+        self._busy = busy
         self._on_failure = on_failure
         self._queue: deque[bytes] = deque()
         self._received = 0
@@ -156,7 +162,9 @@ class Analytics(Registry):
         samples: list[Sample] = []
         with self.lock:
             counting = bool(self.flows.active or self.flows.watch)
-            for data in batch:
+            for number, data in enumerate(batch):
+                if not number & 7:
+                    self._make_way()
                 try:
                     if counting:
                         samples += self.flows.read(data, self._factor)
@@ -166,7 +174,7 @@ class Analytics(Registry):
         answered = self.routes.resolve(now)
         with self.lock:
             try:
-                self.flows.count(samples, now)
+                self.flows.count(samples, now, self._make_way)
             except Exception as problem:
                 self._failed(problem, now)
         for attempt in range(_ATTEMPTS):
@@ -175,6 +183,13 @@ class Analytics(Registry):
             answered = self.routes.resolve(now) and answered
             with self.lock:
                 self.flows.settle(now, last=not answered or attempt == _ATTEMPTS - 1)
+
+    def _make_way(self) -> None:
+        """Let the engine finish what it is at: only one thread runs at a time, and the routes go before."""
+        if self._busy():
+            until = time.monotonic() + _MAKE_WAY
+            while self._busy() and time.monotonic() < until:
+                time.sleep(_GLANCE)
 
     def _failed(self, problem: Exception, now: float) -> None:
         self.failures += 1

@@ -133,6 +133,7 @@ class Daemon:
             local_as=config.reflector.as_,
             directory=self._directory(),
             country=countries.country if countries.configured else None,
+            busy=lambda: self.loop.busy,
             on_failure=self._fail,
         )
         self.web = Server(

@@ -89,6 +89,8 @@ class EngineLoop:
         self.reactions = Histogram(REACTION_BOUNDS)
         """Seconds from the oldest sample that a plan may go back to until the target has applied it."""
         self._sampled: dict[int, float] = {}
+        self.busy = False
+        """True while the thread has something to do: what can wait makes way for it."""
         self.failure: BaseException | None = None
         """What made another thread give up; the loop ends on it."""
 
@@ -142,12 +144,16 @@ class EngineLoop:
         settled = False
         while not self._stopping:
             due = min(next_take, next_tick)
+            self.busy = False
             try:
-                self._serve(self._queue.get(timeout=max(due - clock(), 0.0)))
+                item = self._queue.get(timeout=max(due - clock(), 0.0))
+                self.busy = True
+                self._serve(item)
                 while clock() < due:
                     self._serve(self._queue.get_nowait())
             except Empty:
                 pass
+            self.busy = True
             now = clock()
             if now >= next_take:
                 batch = self._samples.take()
