@@ -11,6 +11,7 @@ of a monotonic clock unless the name ends in `_ms` (milliseconds since the epoch
 from __future__ import annotations
 
 import enum
+import math
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -389,6 +390,17 @@ class Plan:
 # --- what everyone may read ----------------------------------------------------------------------------------------
 
 
+def sampling_error(share: float, samples: int) -> float | None:
+    """Half of the 95% interval of a share of traffic that so many samples show (Wilson 1927); None without samples.
+
+    It takes the samples to be of one size, and is not zero where all of a few samples agree.
+    """
+    if samples <= 0:
+        return None
+    z2 = 1.96**2 / samples
+    return math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+
+
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Traffic of one interval by what the choice that stood *before* the interval did with it; bytes per second."""
@@ -419,6 +431,12 @@ class Hits:
         """Share (0 to 1) that was in hardware or free by default; None without traffic."""
         total = self.total
         return (self.installed + self.free) / total if total > 0 else None
+
+    @property
+    def coverage_error(self) -> float | None:
+        """95% sampling error of `coverage`, as a share; None without samples."""
+        coverage = self.coverage
+        return None if coverage is None else sampling_error(coverage, self.samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,9 @@ def _families(page: _Page, status: Status) -> None:
         if now.hits.coverage is not None:
             text = "Share of the latest interval's traffic in hardware or right by default."
             page.gauge("arm_traffic_coverage_ratio", text, now.hits.coverage, labels)
+            if now.hits.coverage_error is not None:
+                text = "95% sampling error of the coverage, as a share."
+                page.gauge("arm_traffic_coverage_error_ratio", text, now.hits.coverage_error, labels)
 
 
 def _sessions(page: _Page, status: Status) -> None:

@@ -25,6 +25,7 @@ from arm.model import (
     Status,
     format_next_hop,
     format_prefix,
+    sampling_error,
 )
 from arm.observe.board import Board
 from arm.observe.health import Health, assess
@@ -103,7 +104,11 @@ def _family(now: FamilyStatus, minute: Sequence[Hits], changes: Json) -> Json:
     document["hits"] = _fields(now.hits) | {"total": now.hits.total}
     document["coverage"] = now.hits.coverage
     document["coverage_10s"] = coverage(minute[-RECENT_SECONDS:])
-    document["coverage_60s"] = coverage(minute)
+    document["coverage_60s"] = share = coverage(minute)
+    document["coverage_error"] = now.hits.coverage_error
+    document["coverage_60s_error"] = (
+        None if share is None else sampling_error(share, sum(hits.samples for hits in minute))
+    )
     document["bytes_per_second"] = _mean(hits.total for hits in minute[-RECENT_SECONDS:])
     document["default_path_bytes_per_second"] = _mean(hits.total - hits.installed for hits in minute[-RECENT_SECONDS:])
     document["slots_used"] = now.installed_routes + now.installed_covers

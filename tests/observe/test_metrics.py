@@ -97,6 +97,7 @@ def test_values_are_those_of_the_status() -> None:
     assert value(metrics, "arm_hardware_changes_total", family="ipv4", operation="install") == 5
     assert value(metrics, "arm_traffic_bytes_per_second", family="ipv4", outcome="no_slot") == 50
     assert value(metrics, "arm_traffic_coverage_ratio", family="ipv4") == pytest.approx(0.9)
+    assert 0 < value(metrics, "arm_traffic_coverage_error_ratio", family="ipv4") < 0.5
     assert value(metrics, "arm_bgp_session_up", session="reflector6", peer="::1") == 1
     assert value(metrics, "arm_sflow_agent_sampling_rate", agent="10.0.0.136", sub_agent="0") == 1000
     assert value(metrics, "arm_target_applied_changes_total", kind="bird") == 40

@@ -47,11 +47,23 @@ def test_coverage_of_a_minute_is_by_traffic_not_by_seconds() -> None:
     assert ipv4["coverage_60s"] == pytest.approx(900 / 1100)
 
 
+def test_coverage_comes_with_its_sampling_error() -> None:
+    board = Board(FakeEngine().ask)
+    for second in range(2):
+        hits = Hits(installed=900.0, new=100.0, samples=200)
+        board.publish(status(NOW_MS + 1000 * second, families={Family.IPV4: family_status(hits=hits)}))
+    client = create_app(board, Config(), now_ms=lambda: NOW_MS + 1000).test_client()
+    ipv4 = client.get("/arm/status/json").json["families"]["ipv4"]
+    assert ipv4["coverage_error"] == pytest.approx(1.96 * (0.9 * 0.1 / 200) ** 0.5, rel=0.02)
+    assert ipv4["coverage_60s_error"] == pytest.approx(1.96 * (0.9 * 0.1 / 400) ** 0.5, rel=0.02)
+
+
 def test_without_traffic_coverage_is_unknown_not_zero() -> None:
     client = make(families={Family.IPV4: family_status(hits=Hits())})
     ipv4 = client.get("/arm/status/json").json["families"]["ipv4"]
     assert ipv4["coverage"] is None
     assert ipv4["coverage_60s"] is None
+    assert ipv4["coverage_error"] is None
 
 
 def test_trend_gives_what_is_later_than_after() -> None:
