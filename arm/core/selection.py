@@ -9,16 +9,18 @@ have become worth a slot; the installed route that is worth least for its slots 
 - Where a shorter route of the table with the same next hop carries more for its slots, it goes in instead
   (core/aggregate.py).
 - When no slot is free, it takes the place of the routes worth least if it is expected to carry more than they do
-  together, by `SWAP_Z` standard errors and by `SWAP_GAIN`, so that noise does not churn the hardware.
+  together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by `PAYBACK`, so that noise does not churn the hardware.
 - What rides along with an installed route, or goes the default's way anyway, needs nothing.
 - An idle route stays until its slot is wanted or `idle_timeout` has passed; without samples nothing is judged at all.
-- `churn` bounds the changes a second; what correctness needs (core/plan.py) does not wait for it.
+- `churn` bounds the changes a second (core/budget.py); what is `BURST_Z` standard errors above the weakest borrows
+  from the next second; what correctness needs (core/plan.py) does not wait at all.
 
 The traffic of an interval is judged by the choice that stood before it: `hits` never grades the samples that chose.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Mapping
 from itertools import islice
@@ -35,6 +37,7 @@ from arm.core.tally import Tally
 from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
 
 SWAP_Z: Final = 0.5
+BURST_Z: Final = 3.0
 SWAP_GAIN: Final = 1.1
 PAYBACK: Final = 1.5
 """Samples in ten minutes that a swap must be expected to win: with less it is not worth two changes."""
@@ -43,6 +46,7 @@ _VICTIMS: Final = 64
 _LOOKS: Final = 4
 """Prefixes that were worth too little alone and are looked at again each second."""
 _MOST_OVERLOOKED: Final = 20_000
+_WAITING: Final = 64
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
 
@@ -79,6 +83,10 @@ class Selection(Standing):
         )
         self._tally = Tally()
         self._overlooked: dict[Prefix, None] = {}
+        self._missing: dict[Prefix, float] = {}
+        """What was worth too little alone in this second."""
+        self._waiting: list[float] = []
+        """The most that was worth in the last one, in falling order: what slots that fall free would carry."""
         self.swaps = 0
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -159,17 +167,22 @@ class Selection(Standing):
 
     def _choose(self, missed: list[Prefix], now: float) -> None:
         ranked = sorted(((self.worth(prefix), prefix) for prefix in missed), reverse=True)
-        entries, overlooked = self.planner.fib.entries, self._overlooked
-        self._refill(now)
+        entries, overlooked, missing = self.planner.fib.entries, self._overlooked, self._missing
+        budget = self._budget
+        budget.refill(now)
         cheap = False
         for worth, prefix in ranked:
-            if self._tokens < 1:
-                return
+            if not budget.open:
+                if not budget.lends:
+                    return
+                if not self._is_burst(prefix, worth):
+                    continue
             # A cover has its slot already: to turn it into a route costs nothing.
             if prefix not in entries:
                 cheap = cheap or (self.free < 1 and worth <= self._price() * SWAP_GAIN)
                 if cheap:
                     overlooked[prefix] = None
+                    missing[prefix] = worth
                     continue
             self._try(prefix, now)
 
@@ -182,12 +195,15 @@ class Selection(Standing):
             return False
         before = self.planner.fib.pending
         self._admit(prefix, now)
-        self._tokens -= self.planner.fib.pending - before
+        self._budget.left -= self.planner.fib.pending - before
         return True
 
-    def _refill(self, now: float) -> None:
-        self._tokens = min(self._tokens + (now - self._tokens_at) * self._churn, float(self._churn))
-        self._tokens_at = now
+    def _is_burst(self, prefix: Prefix, worth: float) -> bool:
+        """True if what misses is above the weakest route by `BURST_Z` standard errors while all slots are taken."""
+        if self.free > 0:
+            return False
+        error = worth / math.sqrt(self.estimates.samples(self.estimates.records[prefix]))
+        return worth - BURST_Z * error > self._price()
 
     def _is_refused(self, prefix: Prefix, now: float) -> bool:
         return self._refused.get(prefix, 0.0) > now
@@ -200,7 +216,7 @@ class Selection(Standing):
     def _look_again(self, now: float) -> None:
         """Of what was worth too little alone, try a few that could share a shorter route with others."""
         looks, overlooked, covering = _LOOKS, self._overlooked, self.planner.rib.covering
-        while looks and overlooked and self._tokens >= 1:
+        while looks and overlooked and self._budget.open:
             prefix = next(iter(overlooked))
             del overlooked[prefix]
             around = [route.attributes.next_hop for route in islice(covering(prefix), 2)]
@@ -245,7 +261,7 @@ class Selection(Standing):
         """
         lacking = offer.slots - self.free
         leaving = [rider for rider in offer.riders if self.planner.slots_freed(rider) > 0][:lacking]
-        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
+        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix, self._waiting)
         if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims, credit):
             self._put_back(victims)
             return None
@@ -279,7 +295,7 @@ class Selection(Standing):
 
         `frozen` (no samples) leaves alone what only the samples could judge.
         """
-        self._refill(now)
+        self._budget.refill(now)
         self._shrink(now)
         seconds, self._rounded = now - self._rounded, now
         self._ranking.go_round(seconds)
@@ -288,6 +304,8 @@ class Selection(Standing):
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
+        self._waiting = heapq.nlargest(_WAITING, self._missing.values())
+        self._missing.clear()
         if not frozen:
             self._look_again(now)
         if clean:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from arm.config import SelectionConfig
+from arm.core.budget import Budget
 from arm.core.estimate import Estimates, Record
 from arm.core.idleness import Idleness
 from arm.core.plan import Planner
@@ -59,9 +60,7 @@ class Standing:
         self.idleness = Idleness(now)
         self._idle_timeout = config.idle_timeout
         self._reserve = config.reserve
-        self._churn = config.churn
-        self._tokens = float(config.churn)
-        self._tokens_at = now
+        self._budget = Budget(config.churn, now)
         self._rounded = now
         self._smaller = False
         """There are fewer slots than before, and nothing has been taken out for it yet."""
@@ -77,7 +76,8 @@ class Standing:
         """Go by other rules from now on: what they refuse comes out; what they ask for comes with ticks and samples."""
         before, pinned = self.planner.fib.pending, self.policy.always
         self.policy, self.minvalue = Policy(config, self.policy.family), minvalue
-        self._idle_timeout, self._reserve, self._churn = config.idle_timeout, config.reserve, config.churn
+        self._idle_timeout, self._reserve = config.idle_timeout, config.reserve
+        self._budget.per_second = config.churn
         for prefix in list(self.served):
             entry = self.planner.fib.entries.get(prefix)
             allowed = prefix in self.policy.always or self.policy.refusal(prefix) is None
@@ -163,12 +163,16 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> tuple[list[Prefix], float]:
+    def _victims(
+        self, lacking: int, most: int, outside: Prefix | None = None, waiting: Sequence[float] = ()
+    ) -> tuple[list[Prefix], float]:
         """The routes that free `lacking` slots at the least loss, taken off the ranking; none if they would be many.
 
-        With them comes what the slots that they free beyond that are worth, at the price of a slot. Those inside
-        `outside` stay: what goes in there may need their slots itself. A route with many covers may be the weakest by
-        the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in nobody's way.
+        With them comes what the slots that they free beyond that are worth: to what waits for one (`waiting`, the most
+        worth first), and no more than the price of a slot. Slots that nothing waits for are worth nothing, else two
+        routes would take turns. Those inside `outside` stay: what goes in there may need their slots itself. A route
+        with many covers may be the weakest by the slot and yet carry more than any newcomer: it is weighed against the
+        next ones, and stands in nobody's way.
         """
         victims: list[Prefix] = []
         aside: list[Prefix] = []
@@ -195,7 +199,7 @@ class Standing:
         if left > 0:
             loss = math.inf
         for value, freed, prefix in lumps:
-            rest = price * (freed - lacking)
+            rest = sum(min(price, worth) for worth in waiting[: freed - lacking])
             if value - rest < loss:
                 aside += victims
                 aside.remove(prefix)

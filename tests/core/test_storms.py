@@ -31,7 +31,7 @@ def full(slots: int, *, size: int = 20_000, seed: int = 1) -> Storm:
     storm = Storm(slots, seed=seed)
     storm.fill(size)
     storm.complete()
-    for _ in range(10):
+    for _ in range(20):
         storm.traffic(slots // 4, spread=slots * 6)
         storm.now += 0.1
     assert storm.full()

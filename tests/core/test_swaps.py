@@ -14,9 +14,9 @@ def nth(n: int) -> Prefix:
     return bytes([10, 1, n, 0]), 24
 
 
-def started() -> World:
+def started(churn: int = 1000) -> World:
     """Ten slots; routes of one slot each, and one that needs four covers."""
-    world = World(config(slots=10, reserve=0.0))
+    world = World(config(slots=10, reserve=0.0, churn=churn))
     world.start(default=A)
     world.announce(B, [nth(n) for n in range(20)])
     world.announce(B, [WIDE])
@@ -61,3 +61,20 @@ def test_a_swap_that_would_win_less_than_its_two_changes_are_worth_is_not_made()
     assert standing(world) == before
     flow(world, {15: 2})
     assert nth(15) in standing(world)
+
+
+def test_a_burst_does_not_wait_for_the_budget_and_the_debt_is_paid_before_others_change() -> None:
+    world = started(churn=4)
+    for group in (range(4), range(4, 8), range(8, 10)):
+        flow(world, dict.fromkeys(group, 2))
+        world.tick()
+    assert len(standing(world)) == 10
+    flow(world, {10: 20, 11: 20, 12: 20})
+    # Two swaps are what a second allows; the third is above the weakest by three standard errors.
+    assert {nth(10), nth(11), nth(12)} <= standing(world)
+    before = standing(world)
+    flow(world, {13: 8})
+    assert standing(world) == before, "above the weakest, but not by three standard errors"
+    world.tick(3.0)
+    flow(world, {13: 1})
+    assert nth(13) in standing(world)
