@@ -71,6 +71,7 @@ VIEWS = {
     "/#/": ("BGP sessions", "established"),
     "/#/traffic": ("Destination AS", "10.0.0.134"),
     "/#/map": ("Traffic by country", "Default path", "no real data"),
+    "/#/flows": ("Define a flow", "No flow is defined yet."),
     "/#/prefixes": ("Prefixes by traffic", "10.0.0.135"),
     "/#/prefixes?family=ipv6": ("Prefixes by traffic", "fd00::135"),
     "/#/cache": ("Hit rate, 60 s", "of 800"),

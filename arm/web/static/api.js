@@ -3,9 +3,10 @@
 const WAIT_MS = 5000;
 
 export class ApiError extends Error {
-  constructor(code, text) {
+  constructor(code, text, document = {}) {
     super(text);
     this.code = code;
+    this.document = document;
   }
 }
 
@@ -22,21 +23,29 @@ function headers() {
 /** Gets a JSON document; throws ApiError with the server's sentence, or with one of our own. */
 export async function get(path, args = {}) {
   const query = new URLSearchParams(args).toString();
+  return send("GET", query ? `${path}?${query}` : path);
+}
+
+/** Sends a request, with `body` as JSON if there is one, and gives the answer; throws as `get` does. */
+export async function send(method, path, body) {
   let answer;
   try {
-    const options = { headers: headers(), signal: AbortSignal.timeout(WAIT_MS), cache: "no-store" };
-    answer = await fetch(query ? `${path}?${query}` : path, options);
+    answer = await fetch(path, {
+      method, headers: headers(), signal: AbortSignal.timeout(WAIT_MS), cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (failure) {
     const late = failure.name === "TimeoutError";
     throw new ApiError(0, late ? "ARM does not answer in time" : "ARM can not be reached");
   }
+  if (answer.status === 204) return null;
   let document;
   try {
     document = await answer.json();
   } catch {
     throw new ApiError(answer.status, `ARM answered with status ${answer.status} and no JSON`);
   }
-  if (!answer.ok) throw new ApiError(answer.status, document.error ?? `ARM answered with status ${answer.status}`);
+  if (!answer.ok) throw new ApiError(answer.status, document.error ?? `ARM answered with status ${answer.status}`, document);
   return document;
 }
 

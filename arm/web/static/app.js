@@ -30,7 +30,8 @@ function later(title, load) {
 }
 
 const map = later("Map", async () => (await import("./map.js")).map);
-const VIEWS = { "": overview, traffic, map, prefixes, cache, capacity, changes, resources, config: settings, help };
+const flows = later("Flows", async () => (await import("./flows.js")).flows);
+const VIEWS = { "": overview, traffic, map, flows, prefixes, cache, capacity, changes, resources, config: settings, help };
 const NAME = "Active Route Manager";
 
 const main = document.getElementById("main");

@@ -115,7 +115,7 @@ export function color(name) {
 }
 
 /** One chart with its heading and a legend that follows the cursor. */
-class Chart {
+export class Chart {
   constructor(spec, sync) {
     this.spec = spec;
     this.sync = sync;
