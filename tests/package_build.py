@@ -48,6 +48,6 @@ def newer(old: Path, where: Path) -> Path:
     module.write_text(text)
     made = where / "newer.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "--build", tree, made], check=True, timeout=60, capture_output=True
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, made], check=True, timeout=60, capture_output=True
     )
     return made

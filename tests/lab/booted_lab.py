@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -125,10 +125,15 @@ class BootedLab(RunningLab):
 
 
 class Watch:
-    """Looks at every packet sent while something happens: each has to reach the right peer."""
+    """Looks at every packet sent while something happens: each has to reach the right peer.
 
-    def __init__(self, lab: BootedLab) -> None:
+    With `steady`, a destination that a route of ARM's leads away from the default's peer stays there: the default route
+    would be no error, but it would be a packet that moved.
+    """
+
+    def __init__(self, lab: BootedLab, *, steady: bool = False) -> None:
         self.lab = lab
+        self.steady = steady
 
     def __enter__(self) -> Watch:
         self.begin = {peer.letter: self._log_size(peer.letter) for peer in PEERS}
@@ -154,25 +159,38 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None:
             return
-        last = self._sent()
+        wanted = range(self.first, self._sent() + 1)
+        got: dict[int, tuple[bytes, str, int, int]] = {}
+        end = time.monotonic() + 5
+        while len(got) < len(wanted) and time.monotonic() < end:
+            got = {number: packet for number, packet in self._arrived() if number in wanted}
         layout = self.lab.layout
         told = {peer.letter: Told.read(layout.journal(peer)) for peer in PEERS}
         judge = Judge(self.lab.table(), told, default_ranks(layout.default))
-        wanted = range(self.first, last + 1)
-        missing = set(wanted)
-        end = time.monotonic() + 5
-        while missing and time.monotonic() < end:
-            missing, astray = set(wanted), []
-            for peer in PEERS:
-                self._log_size(peer.letter)
-                for destination, number, sent, received, _octets in packets(
-                    layout.packets(peer), self.begin[peer.letter]
-                ):
-                    if self.first <= number <= last:
-                        missing.discard(number)
-                        if judge.lag(destination, peer.letter, sent, received) > 0:
-                            astray.append(number)
+        astray = [packet for packet in got.values() if judge.lag(*packet) > 0]
+        moved = _moved((got[number] for number in sorted(got)), layout.default)
+        log.info("packets=%d lost=%d astray=%d moved=%d", len(wanted), len(wanted) - len(got), len(astray), moved)
         assert len(wanted) > 1000, "too little traffic to tell anything"
         assert not astray, f"{len(astray)} of {len(wanted)} packets reached the wrong peer"
-        assert not missing, f"{len(missing)} of {len(wanted)} packets were lost"
-        log.info("packets=%d", len(wanted))
+        assert len(got) == len(wanted), f"{len(wanted) - len(got)} of {len(wanted)} packets were lost"
+        assert not self.steady or moved == 0, f"{moved} of {len(wanted)} packets followed the default again"
+
+    def _arrived(self) -> Iterator[tuple[int, tuple[bytes, str, int, int]]]:
+        """Number, and destination, peer, times of sending and of arrival of what the receivers have written."""
+        for peer in PEERS:
+            self._log_size(peer.letter)
+            log_file = self.lab.layout.packets(peer)
+            for destination, number, sent, received, _octets in packets(log_file, self.begin[peer.letter]):
+                yield number, (destination, peer.letter, sent, received)
+
+
+def _moved(arrived: Iterable[tuple[bytes, str, int, int]], default: str) -> int:
+    """Packets, in the order of sending, to destinations that reached another peer than the default's before."""
+    routed: set[bytes] = set()
+    moved = 0
+    for destination, letter, _sent, _received in arrived:
+        if letter != default:
+            routed.add(destination)
+        elif destination in routed:
+            moved += 1
+    return moved

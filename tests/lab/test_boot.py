@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 log = logging.getLogger(__name__)
 
 NET_ADMIN = 1 << 12
+INSTALLED = 40e6
+"""Bytes that it may take."""
 READY = 2.0
 """Seconds until the service is ready."""
 SLOW = 3
@@ -69,6 +71,16 @@ class TestSwitchFromThePackage:
         log.info("ready=%.2f s version=%.2f s", active - started, took)
         assert active - started < READY * SLOW
         assert took < 0.3 * SLOW
+
+    def test_it_takes_little_room(self, lab: BootedLab) -> None:
+        """What is installed beside its Debian dependencies, byte code and state included."""
+        listed = lab.run_inside("dpkg", "--listfiles", "active-route-manager").splitlines()
+        found = {path for name in listed if (path := lab.file(name)).is_file()}
+        for directory in ("/usr/lib/active-route-manager", "/var/lib/arm"):
+            found |= {path for path in lab.file(directory).rglob("*") if path.is_file()}
+        taken = sum(path.stat().st_size for path in found)
+        log.info("installed=%.1f MB", taken / 1e6)
+        assert 5e6 < taken < INSTALLED
 
     def test_it_has_no_rights_but_those_that_its_target_needs(self, lab: BootedLab) -> None:
         allowed = NET_ADMIN if lab.layout.target == "kernel" else 0
@@ -121,7 +133,7 @@ class TestSwitchFromThePackage:
     def test_as_an_instance_for_a_vrf_it_is_bound_to_that_and_takes_the_other_s_place(self, lab: BootedLab) -> None:
         lab.loaded()
         # no device is a VRF in every kernel; a socket is bound to the loopback device in the same way
-        with Watch(lab):
+        with Watch(lab, steady=True):
             lab.run_inside("systemctl", "start", "arm@lo")
             assert lab.run_inside("systemctl", "is-active", "arm@lo") == "active"
             assert lab.fails_inside("systemctl", "is-active", "arm") == "inactive"
@@ -169,7 +181,7 @@ class TestSwitchFromThePackage:
 
     def test_a_kill_moves_no_packet(self, lab: BootedLab) -> None:
         pid, routes = lab.pid(), lab.loaded()
-        with Watch(lab):
+        with Watch(lab, steady=True):
             lab.run_inside("systemctl", "kill", "--signal=KILL", "arm")
             until("another process", lambda: lab.pid() not in (0, pid) and lab.unit("ActiveState") == "active", 20)
             until("ARM to be ready", lambda: boot.ready(lab.layout), 60)
@@ -179,7 +191,7 @@ class TestSwitchFromThePackage:
     def test_an_upgrade_moves_no_packet(self, lab: BootedLab, tmp_path: Path) -> None:
         routes = lab.loaded()
         made = newer(package(), tmp_path)
-        with Watch(lab):
+        with Watch(lab, steady=True):
             machine.install(lab.layout, made)
             until("the new version", lambda: boot.ready(lab.layout) and lab.status()["version"] == NEWER, 60)
             after = lab.loaded()
