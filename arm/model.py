@@ -556,6 +556,16 @@ class TargetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """What a target holds of ARM's, as far as it can tell: not what ARM wanted, but what became of it."""
+
+    source: str
+    """How it is known: read from the kernel, told over BGP."""
+    routes: Mapping[Prefix, bytes]
+    """Prefix -> next hop as in Attributes.next_hop; empty octets where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """How a measured time was distributed since the start, as a Prometheus histogram has it."""
 

@@ -84,9 +84,23 @@ def diff(client: Client, arguments: argparse.Namespace) -> View:
     lines += ["", f"in hardware: {t.count(document['inside_number'])} routes"]
     if inside:
         lines += t.table(("idlest inside", "traffic", "next hop", "since"), inside, right=" r")
-    target = document["target"]
+    return document, [*lines, "", *held(document["target"])], Exit.OK
+
+
+def held(target: Json) -> list[str]:
+    """What the target holds, against what was wanted and the full table."""
     waiting = f"{t.count(target['pending'])} changes wait for the target, {t.count(target['failed'])} have failed"
-    return document, [*lines, "", waiting], Exit.OK
+    if target["source"] is None:
+        return [waiting, t.plain(target["error"] or "the target does not tell what it holds")]
+    number = t.count(target["differences_number"])
+    lines = [waiting, f"the target holds {t.count(target['routes'])} routes ({t.plain(target['source'])})"]
+    if not target["differences"]:
+        return [*lines, "all of them as wanted and as in the full table"]
+    rows = [
+        tuple(t.plain(one[key] or "-") for key in ("prefix", "what", "wanted", "held", "table"))
+        for one in target["differences"]
+    ]
+    return [*lines, f"{number} differences:", *t.table(("prefix", "what", "wanted", "held", "full table"), rows)]
 
 
 def capacity(client: Client, arguments: argparse.Namespace) -> View:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from arm.config import Config
+from arm.core.backoff import Backoff
 from arm.core.fib import Fib
 from arm.core.plan import Planner
 from arm.core.policy import Policy
@@ -28,8 +29,6 @@ from arm.model import (
     format_prefix,
 )
 
-RETRY: Final = 30.0
-"""Seconds before a change that the target refused is tried again."""
 _FOUND: Final = Feed(name="found", peer="", generation=0, peer_as=0, router_id="")
 """The feed of what the target held at the start and the table knows nothing of."""
 
@@ -65,6 +64,9 @@ class FamilyEngine:
         self._pending_sources: dict[bytes, int] = {}
         self._recheck: dict[Prefix, float] = {}
         self._refused: list[Prefix] = []
+        self._backoff = Backoff()
+        self._bars = False
+        """Something was refused since covers in vain were last looked for."""
         self._remembered: list[Prefix] = []
 
     # --- traffic -----------------------------------------------------------------------------------------------------
@@ -89,10 +91,18 @@ class FamilyEngine:
         unrouted = resolve(self.rib, self._pending_sources, by_prefix)
         self._pending_sources = {}
         self.sources.add(by_prefix, unrouted >> COUNT_BITS, now)
-        if clean and not frozen:
-            self.sources.forget_idle(now)
+        if clean and self._bars:
+            self._bars = False
+            before = self.fib.pending
+            self.planner.drop_orphans()
+            self.selection.sync(before, now)
+        if clean:
+            self._backoff.clean(now)
+            if not frozen:
+                self.sources.forget_idle(now)
         for prefix in [prefix for prefix, due in self._recheck.items() if now >= due]:
             del self._recheck[prefix]
+            self.planner.barred.discard(prefix)
             self._repair([prefix], now)
         self.selection.tick(now, frozen=frozen, clean=clean)
 
@@ -185,15 +195,21 @@ class FamilyEngine:
     def refused(self, change: Change, before: Entry | None, now: float) -> None:
         """The target did not make a change: what stood there before still stands."""
         self.fib.assume(change.prefix, before)
-        self._refused.append(change.prefix)
-        self.selection.refuse(change.prefix, now + RETRY)
-        self._recheck[change.prefix] = now + RETRY
+        self._bar(change.prefix, now)
+
+    def _bar(self, prefix: Prefix, now: float) -> None:
+        """Nothing is put there for a while, and then it is looked at again."""
+        self._refused.append(prefix)
+        self._bars = True
+        due = self._backoff.refused(prefix, now)
+        self.selection.refuse(prefix, due)
+        self.planner.barred.add(prefix)
+        self._recheck[prefix] = due
 
     def lost(self, prefix: Prefix, now: float) -> None:
         """An installed entry does not stand any more, though ARM did not remove it."""
         self.fib.assume(prefix, None)
-        self._refused.append(prefix)
-        self.selection.refuse(prefix, now + RETRY)
+        self._bar(prefix, now)
         self.check_refused(now)
 
     def check_refused(self, now: float) -> None:
@@ -219,6 +235,11 @@ class FamilyEngine:
     def next_hop_up(self, next_hop: bytes) -> None:
         """It can again; samples bring the routes back."""
         self.planner.dead.discard(next_hop)
+        for prefix in self.planner.barred:
+            winner = self.rib.winner(prefix)
+            if winner is not None and winner.next_hop == next_hop:
+                self.selection.refuse(prefix, 0.0)
+                self._recheck[prefix] = 0.0
 
     def set_hardware_capacity(self, slots: int | None) -> None:
         """What the hardware holds, capped by the configuration; it takes effect with the next tick."""

@@ -31,7 +31,7 @@ _FEW = 8
 class Planner:
     """Moves on the hardware of one family. `capacity` is what correctness may use of it, reserve included."""
 
-    __slots__ = ("capacity", "dead", "default", "fib", "repaired", "rib")
+    __slots__ = ("barred", "capacity", "dead", "default", "fib", "repaired", "rib")
 
     def __init__(self, rib: Rib, fib: Fib, capacity: int) -> None:
         self.rib = rib
@@ -41,6 +41,8 @@ class Planner:
         """The default route's attributes, as covers point to them."""
         self.dead: set[bytes] = set()
         """Next hops that the target cannot reach: no route is put in over them."""
+        self.barred: set[Prefix] = set()
+        """Prefixes that the target has refused lately: nothing is planned that would need a new entry there."""
         self.repaired = 0
         """Changes of the table that needed a repair at an installed route."""
 
@@ -61,13 +63,13 @@ class Planner:
     # --- putting a route in ------------------------------------------------------------------------------------------
 
     def requirements(self, prefix: Prefix, attributes: Attributes, limit: int) -> list[tuple[Prefix, Kind]] | None:
-        """Entries that must be installed before the route, in order; None if they are more than `limit`."""
+        """Entries that must be installed before the route, in order; None if they are more than `limit`, or barred."""
         needed: list[tuple[Prefix, Kind]] = []
         if self.default is not None:
             for p in self.rib.exceptions(prefix, attributes.next_hop):
                 if self._is_open(p, prefix):
                     needed.append((p, Kind.COVER))
-                    if len(needed) > limit:
+                    if len(needed) > limit or p in self.barred:
                         return None
             return needed
         stack = [(prefix, attributes.next_hop)]
@@ -79,7 +81,7 @@ class Planner:
                     assert winner is not None
                     needed.append((p, Kind.ROUTE))
                     stack.append((p, winner.next_hop))
-                    if len(needed) > limit:
+                    if len(needed) > limit or p in self.barred:
                         return None
         needed.sort(key=lambda item: -item[0][1])
         return needed
@@ -95,7 +97,7 @@ class Planner:
         Returns False, with nothing changed, if it does not. Routes inside it that it makes superfluous come out.
         """
         attributes = self.rib.winner(prefix)
-        if attributes is None or attributes.next_hop in self.dead:
+        if attributes is None or attributes.next_hop in self.dead or prefix in self.barred:
             return False
         own = 0 if prefix in self.fib.entries else 1
         needed = self.requirements(prefix, attributes, limit - own)
@@ -211,6 +213,11 @@ class Planner:
                 if over is None or not self._differs_below(p, over.next_hop):
                     self.fib.remove(p, "cover not needed")
 
+    def drop_orphans(self) -> None:
+        """Remove the covers that stand below no route: what they were put in for was refused."""
+        for p in [p for p, e in self.fib.entries.items() if e.kind is Kind.COVER and self._route_above(p) is None]:
+            self.fib.remove(p, "cover not needed")
+
     def demote(self, prefix: Prefix, reason: str) -> None:
         """Stop an installed route from attracting traffic, without needing a slot: always right, at once.
 
@@ -259,13 +266,14 @@ class Planner:
         """A route that is not installed now differs from the installed route above it."""
         self.repaired += 1
         if self.default is not None:
-            if self.free > 0:
+            if self.free > 0 and prefix not in self.barred:
                 self.fib.put(prefix, Kind.COVER, self.default, "exception")
             else:
                 self.demote(above, "no slot for an exception")
             return
         # The routes inside that rode along with the route above are exceptions of the new route now.
-        needed = self.requirements(prefix, new, min(_FEW, self.free - 1)) if self.free > 0 else None
+        possible = self.free > 0 and prefix not in self.barred
+        needed = self.requirements(prefix, new, min(_FEW, self.free - 1)) if possible else None
         if needed is None:
             self.demote(above, "no slot for an exception")
             return
@@ -297,7 +305,8 @@ class Planner:
         above = self.fib.parent(prefix)
         if above is not None and self.fib.entries[above].kind is Kind.ROUTE:
             exposed = self._uncovered(prefix, self.fib.entries[above].next_hop, _FEW)
-            if len(exposed) > min(_FEW, max(self.free, 0)) or (exposed and self.default is None):
+            few = len(exposed) <= min(_FEW, max(self.free, 0)) and not self.barred.intersection(exposed)
+            if not few or (exposed and self.default is None):
                 self.demote(above, "no slot for an exception")
             else:
                 self._put_all([(p, Kind.COVER) for p in exposed])

@@ -35,6 +35,7 @@ from arm.observe import logs
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
 from arm.observe.summary import Summary, one_line
+from arm.observe.switch import SwitchCounters
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
@@ -81,7 +82,7 @@ def peers(config: Config, vrf: str | None = None) -> list[Peer]:
     ]
 
 
-def make_target(config: Config, speaker: Speaker) -> Target:
+def make_target(config: Config, speaker: Speaker, switch: SwitchCounters) -> Target:
     """The target that the configuration names. Only its own modules are loaded: a start should not take a second."""
     match config.target.kind:
         case "bird":
@@ -90,9 +91,10 @@ def make_target(config: Config, speaker: Speaker) -> Target:
             names = [peer.name for peer in peers(config) if peer.role is Role.PUSH]
             return BirdTarget(speaker, names)
         case "kernel":
-            from arm.target.kernel import KernelTarget, settings_of
+            from arm.target.kernel import AgentReader, KernelTarget, find_reader, settings_of
 
-            return KernelTarget(settings_of(config.target))
+            agents = AgentReader(switch.reports, config.sflow.ip)
+            return KernelTarget(settings_of(config.target), find=lambda: find_reader(agents))
         case "passive":
             from arm.target.passive import PassiveTarget
 
@@ -122,8 +124,9 @@ class Daemon:
             backlog=self.loop.backlog,
             on_failure=self._fail,
         )
-        self.target = make_target(config, self.speaker)
         self.board = Board(self.loop.ask)
+        self.target = make_target(config, self.speaker, self.board.switch)
+        self.board.holding = self.target.holding
         self.listener.subscribe_counters(self.board.switch.receive)
         countries = Countries(config.geo.country)
         self.analytics = Analytics(

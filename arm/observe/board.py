@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from arm.model import Status
+from arm.model import Holding, Status
 from arm.observe.reader import Ask, Reader
 from arm.observe.switch import SwitchCounters
 from arm.observe.trend import Points, Trend, point
@@ -62,6 +62,8 @@ class Board:
         self._shared: dict[Hashable, _Shared] = {}
         self.switch = SwitchCounters()
         """What the switch's own counters say."""
+        self.holding: Callable[[], Holding | None] = lambda: None
+        """Asks the target what it holds; may take a second. OSError if it cannot be asked."""
 
     def publish(self, status: Status) -> None:
         """Make `status` the latest; called by the engine's thread once a second."""

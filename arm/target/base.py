@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from arm.model import Event, Plan, TargetStatus
+from arm.model import Event, Holding, Plan, TargetStatus
 
 Emit = Callable[[Event], None]
 """Hands an event to the engine; any thread may call it, it never blocks."""
@@ -29,6 +29,13 @@ class Target(Protocol):
 
     def status(self) -> TargetStatus:
         """A consistent picture for the status page; any thread may ask."""
+        ...
+
+    def holding(self) -> Holding | None:
+        """What it holds now, asked anew; None if it cannot tell. Any thread may ask, and waits for the answer.
+
+        OSError if it cannot be asked now.
+        """
         ...
 
     def stop(self, *, flush: bool) -> None:

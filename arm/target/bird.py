@@ -31,6 +31,7 @@ from arm.model import (
     Change,
     Event,
     Family,
+    Holding,
     Plan,
     Prefix,
     TargetDown,
@@ -91,7 +92,7 @@ class BirdTarget:
         self._carried: dict[str, frozenset[Family]] = {}
         self._epoch = 0
         self._reason = "not connected yet"
-        self._told: set[Prefix] = set()
+        self._told: dict[Prefix, bytes] = {}
         self._pending = self._applied = self._failed = self._dropped = 0
         self._last_seconds = 0.0
 
@@ -117,9 +118,9 @@ class BirdTarget:
                 else:
                     parts.setdefault(name, []).append(change)
                     if change.entry is None:
-                        self._told.discard(change.prefix)
+                        self._told.pop(change.prefix, None)
                     else:
-                        self._told.add(change.prefix)
+                        self._told[change.prefix] = change.entry.next_hop
             closing: dict[str, list[Family]] = {}
             for family in sorted(plan.complete):
                 if (name := route[family]) is not None:
@@ -155,6 +156,11 @@ class BirdTarget:
                 last_seconds=self._last_seconds,
                 counters={"routes_told": len(self._told), "plans_dropped": self._dropped},
             )
+
+    def holding(self) -> Holding | None:
+        """What was told since the session came up: BGP acknowledges nothing, and BIRD takes it a moment later."""
+        with self._lock:
+            return Holding("told over BGP", dict(self._told)) if self._carried else None
 
     def stop(self, *, flush: bool) -> None:
         """End the sessions. `flush` withdraws everything first, routes before their exceptions; otherwise a BIRD with

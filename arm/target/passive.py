@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from arm.model import Applied, Plan, TargetStatus, TargetUp
+from arm.model import Applied, Holding, Plan, TargetStatus, TargetUp
 from arm.target.base import Emit
 
 
@@ -46,6 +46,10 @@ class PassiveTarget:
                 failed=0,
                 last_seconds=0.0,
             )
+
+    def holding(self) -> Holding | None:
+        """Nothing can be told of nothing."""
+        return None
 
     def stop(self, *, flush: bool) -> None:
         """Take no more plans."""

@@ -1,7 +1,7 @@
 """What is in hardware against what the traffic of this moment would put there: the busiest outside, the idlest inside.
 
 Not every difference is a fault: the choice waits for a significant gain before it swaps, and what rides along with
-another route needs no slot of its own.
+another route needs no slot of its own. What the target holds of what was wanted is compared in readback.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from arm.model import Entry, Explanation, Family, Kind, Prefix, format_next_hop,
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import family_key
-from arm.web import active, shapes
+from arm.web import active, readback, shapes
 from arm.web.shapes import Json
 
 MOST_PREFIXES = 200
@@ -32,7 +32,6 @@ def document(board: Board, family: Family, most: int) -> Json:
     prefixes = [prefix for _, prefix in least]
     ages = list(active.in_portions(board, prefixes, lambda engine, some: engine.seconds_installed(some)))
     now_ms = board.status().time_ms
-    target = board.status().target
     return {
         "family": family_key(family),
         "outside_number": len(outside),
@@ -52,7 +51,7 @@ def document(board: Board, family: Family, most: int) -> Json:
             }
             for (rate, prefix), age in zip(least, ages, strict=True)
         ],
-        "target": {"up": target.up, "pending": target.pending, "failed": target.failed},
+        "target": readback.document(board, family, most),
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from arm.model import Applied, Change, Family, Plan, Prefix, family_of, format_prefix
 from arm.target.kernel.channel import Requests
@@ -21,6 +21,7 @@ from arm.target.kernel.messages import RouteWriter
 from arm.target.kernel.netlink import Refusal
 from arm.target.kernel.nexthops import NextHops, UnreachableError
 from arm.target.kernel.order import Blocked, independent_runs
+from arm.target.kernel.refusals import Refused
 from arm.target.kernel.topology import Topology
 
 BATCH = 1000
@@ -51,8 +52,8 @@ class Applier:
         self._meanwhile = meanwhile
         self.written = 0
         """Route requests that the kernel carried out."""
-        self.full: dict[Family, int] = {}
-        """Families refused for lack of room since `take_full`, with the most routes that fitted."""
+        self.refusals: list[Refused] = []
+        """What was refused since `take_refusals`."""
 
     def apply(self, plan: Plan) -> Applied:
         """Carry out a plan. OSError if an answer was lost, so that nothing is known of the rest."""
@@ -65,15 +66,13 @@ class Applier:
                 for change, _ in failures:
                     blocked.add(change.prefix)
                 failed += failures
-            for family in self.full:
-                self.full[family] = max(self.full[family], self._ledger.count(family))
             self._meanwhile()
         return Applied(plan.number, len(plan.changes) - len(failed), failed, time.monotonic() - began)
 
-    def take_full(self) -> Mapping[Family, int]:
-        """Families that had no room since the last call, each with the number of routes that fitted."""
-        full, self.full = self.full, {}
-        return full
+    def take_refusals(self) -> Sequence[Refused]:
+        """What the kernel refused since the last call, in order."""
+        refusals, self.refusals = self.refusals, []
+        return refusals
 
     def remove(self, prefixes: Iterable[Prefix]) -> None:
         """Take routes out at once, shortest prefix first: a cover goes before the exceptions below it."""
@@ -147,9 +146,11 @@ class Applier:
                 else:
                     self._ledger.drop(change.prefix)
             elif (refusal := self._second_look(change, number, refusal)) is not None:
-                failures.append((change, self._sentence(change.prefix, refusal)))
-                if refusal.number in FULL:
-                    self.full.setdefault(family_of(change.prefix), 0)
+                text = self._sentence(change.prefix, refusal)
+                failures.append((change, text))
+                family = family_of(change.prefix)
+                held, most = self._ledger.count(family), self._ledger.take_peak(family)
+                self.refusals.append(Refused(change.prefix, text, refusal.number in FULL, held, most))
         return failures
 
     def _number(self, family: Family, next_hop: bytes) -> int | str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from arm.model import Family
+from arm.observe.switch import SwitchReport
 from arm.target.kernel.capacity import Reading
 
 log = logging.getLogger(__name__)
@@ -120,22 +121,44 @@ def _walk(resources: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
             yield from _walk(resource.get("resources"), path)
 
 
-def parse_broadcom(values: Sequence[int]) -> Readings:
-    """Readings of the Broadcom table counters of an sFlow agent (enterprise 4413 format 3; its numbers in order).
+class AgentReader:
+    """The table counters that the switch's sFlow agent sends (Broadcom ASICs), as the board keeps them.
 
-    They count up in pairs of entries and maximum: hosts, IPv4, IPv6, IPv4 and IPv6 together, long IPv6, total routes,
-    and others. A maximum of 0 means that the ASIC does not divide its table so; all ones mean unknown.
+    With several agents that send such counters, one has to be named as `[sflow] ip`: which of them is this switch
+    cannot be told otherwise.
     """
-    if len(values) < 12:
-        raise ValueError(f"{len(values)} numbers are too few for the table counters")
-    pairs = [(values[at], values[at + 1]) for at in range(0, 12, 2)]
-    _, ipv4, ipv6, both, long_ipv6, total = pairs
+
+    def __init__(self, reports: Callable[[], Sequence[SwitchReport]], agent: str | None = None) -> None:
+        self._reports = reports
+        self._agent = agent
+        self._latest = 0
+
+    def read(self) -> Readings:
+        found = [one for one in self._reports() if one.tables and self._agent in (None, one.agent)]
+        if len(found) > 1:
+            names = ", ".join(sorted(report.agent for report in found))
+            raise ValueError(f"several sFlow agents send table counters ({names}), and [sflow] ip names none of them")
+        if not found or found[0].time_ms == self._latest:
+            return {}  # nothing that was not heard before
+        self._latest = found[0].time_ms
+        return readings_of_tables(found[0].tables)
+
+
+def readings_of_tables(tables: Mapping[str, tuple[int, int]]) -> Readings:
+    """Readings of the ASIC's tables: name -> (entries, most entries); tables that the ASIC does not have are left out.
+
+    Source: sFlow.org, Broadcom Switch ASIC Table Utilization Structures (enterprise 4413, format 3).
+    """
     found: dict[Family, Reading] = {}
-    for family, choices in ((Family.IPV4, (ipv4, both, total)), (Family.IPV6, (ipv6, long_ipv6, both, total))):
-        for used, most in choices:
-            if 0 < most < 0xFFFFFFFF and used != 0xFFFFFFFF:
-                shared = family is Family.IPV6 and (used, most) in (both, total)
-                found[family] = Reading(used, most, "sflow", cost=2 if shared else 1)
+    ways = {
+        Family.IPV4: ("ipv4_routes", "ipv4_and_ipv6_routes", "all_routes"),
+        Family.IPV6: ("ipv6_routes", "long_ipv6_routes", "ipv4_and_ipv6_routes", "all_routes"),
+    }
+    for family, names in ways.items():
+        for name in names:
+            if name in tables:
+                shared = family is Family.IPV6 and name in ("ipv4_and_ipv6_routes", "all_routes")
+                found[family] = Reading(*tables[name], "sflow", cost=2 if shared else 1)
                 break
     return found
 
@@ -149,8 +172,8 @@ def run(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def find_reader() -> Reader | None:
-    """The best reader that this machine offers."""
+def find_reader(agents: Reader | None = None) -> Reader | None:
+    """The best reader that this machine offers; `agents` if it offers none itself."""
     if (SWITCHD_ROUTES / "max_0").exists():
         return SwitchdReader()
     if shutil.which("cl-resource-query"):
@@ -158,7 +181,8 @@ def find_reader() -> Reader | None:
     if shutil.which("devlink"):
         reader = DevlinkReader()
         try:
-            return reader if reader.read() else None
+            if reader.read():
+                return reader
         except (OSError, ValueError) as error:
             log.debug("devlink tells nothing reason=%r", str(error))
-    return None
+    return agents

@@ -25,6 +25,8 @@ class Ledger:
         self.touched: set[Prefix] | None = None
         """While somebody wants to know: the prefixes that changed since."""
         self._lengths: dict[int, Counter[int]] = {4: Counter(), 16: Counter()}
+        self._counts = {4: 0, 16: 0}
+        self._peaks = {4: 0, 16: 0}
 
     def put(self, prefix: Prefix, number: int) -> None:
         """A route was installed or replaced."""
@@ -32,7 +34,11 @@ class Ledger:
             self.touched.add(prefix)
         old = self.routes.get(prefix)
         if old is None:
-            self._lengths[len(prefix[0])][prefix[1]] += 1
+            size = len(prefix[0])
+            self._lengths[size][prefix[1]] += 1
+            self._counts[size] = count = self._counts[size] + 1
+            if count > self._peaks[size]:
+                self._peaks[size] = count
         else:
             self._release(old)
         self.routes[prefix] = number
@@ -47,6 +53,7 @@ class Ledger:
             return False
         self._release(number)
         self._lengths[len(prefix[0])][prefix[1]] -= 1
+        self._counts[len(prefix[0])] -= 1
         return True
 
     def clear(self) -> None:
@@ -55,6 +62,7 @@ class Ledger:
         self.users.clear()
         for lengths in self._lengths.values():
             lengths.clear()
+        self._counts = {4: 0, 16: 0}
 
     def uses(self, number: int) -> bool:
         """Whether any route uses a nexthop object."""
@@ -75,7 +83,13 @@ class Ledger:
 
     def count(self, family: Family) -> int:
         """Installed routes of a family."""
-        return sum(self._lengths[family.bits // 8].values())
+        return self._counts[family.bits // 8]
+
+    def take_peak(self, family: Family) -> int:
+        """The most routes of a family that stood at once since the last call."""
+        size = family.bits // 8
+        peak, self._peaks[size] = self._peaks[size], self._counts[size]
+        return peak
 
     def family_of(self, number: int) -> Family | None:
         """Family of the routes that use a nexthop object; None if none does."""

@@ -19,10 +19,12 @@ from arm.target.kernel import netlink as nl
 from arm.target.kernel.applier import Applier
 from arm.target.kernel.ledger import Ledger
 from arm.target.kernel.nexthops import NextHops
+from arm.target.kernel.refusals import Refused
 
 log = logging.getLogger(__name__)
 
 RESTORE_SECONDS = 1.0
+BY_HARDWARE = "refused by the hardware"
 
 
 class Repairs:
@@ -107,12 +109,20 @@ class Repairs:
         """Word from the hardware on routes. One that it refused counts as out, whatever the kernel's table says."""
         known = {prefix: bits for prefix, bits in flags.items() if prefix in self._ledger.routes}
         self.hardware |= known
-        refused = [prefix for prefix, bits in known.items() if bits & nl.RTM_F_OFFLOAD_FAILED]
+        # What came before a refusal in the same breath and was taken tells a full table from one unlucky route.
+        held = self._ledger.counts()
+        for prefix in known:
+            held[family_of(prefix)] -= 1
+        refused = []
+        for prefix, bits in known.items():
+            family = family_of(prefix)
+            if bits & nl.RTM_F_OFFLOAD_FAILED:
+                refused.append(prefix)
+                self._applier.refusals.append(Refused(prefix, BY_HARDWARE, True, held[family], held[family]))
+            else:
+                held[family] += 1
         self.refused_by_hardware += len(refused)
-        for family in {family_of(prefix) for prefix in refused}:
-            fitted = self._ledger.count(family) - sum(family_of(prefix) is family for prefix in refused)
-            self._applier.full[family] = max(self._applier.full.get(family, 0), fitted)
-        self.give_up(dict.fromkeys(refused, "refused by the hardware"))
+        self.give_up(dict.fromkeys(refused, BY_HARDWARE))
 
     def give_up(self, prefixes: Mapping[Prefix, str]) -> None:
         """Routes that are not where they should be: they and what they are exceptions to come out, and that is said."""

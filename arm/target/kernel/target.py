@@ -13,25 +13,24 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from arm.config import TargetConfig
-from arm.model import FAMILIES, Event, Family, Plan, TargetDown, TargetStatus, format_next_hop, format_prefix
+from arm.model import Event, Family, Holding, Plan, TargetDown, TargetStatus
 from arm.target.base import Emit
-from arm.target.kernel import netlink as nl
-from arm.target.kernel.capacity import CapacityEstimate
 from arm.target.kernel.channel import Channel, Requests
 from arm.target.kernel.hardware import Reader, Readings, find_reader
+from arm.target.kernel.nexthops import Group
 from arm.target.kernel.session import KernelSession, KernelSettings
+from arm.target.kernel.view import next_hop_of, read_installed
+from arm.target.kernel.work import Work
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
 PUBLISH_SECONDS = 0.2
 CAPACITY_SECONDS = 10.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
-REMARKS = 10
 
 
 def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSettings:
@@ -69,6 +68,7 @@ class KernelTarget:
         self._woken.setblocking(False)
         self._stopping = threading.Event()
         self._flush = False
+        self._numbers: Mapping[int, Group] = {}
         self._epoch = 0
         self._status = TargetStatus("kernel", False, "not started", 0, 0, 0, 0.0)
         self._thread = threading.Thread(target=self._main, name="target-kernel", daemon=True)
@@ -88,6 +88,16 @@ class KernelTarget:
     def status(self) -> TargetStatus:
         """A consistent picture for the status page."""
         return replace(self._status, pending=sum(len(plan.changes) for plan in tuple(self._plans)))
+
+    def holding(self) -> Holding | None:
+        """ARM's routes as the kernel has them now."""
+        if not self._status.up:
+            return None
+        numbers = dict(self._numbers)
+        routes = read_installed(self._settings)
+        return Holding(
+            "read from the kernel", {prefix: next_hop_of(route, numbers) for prefix, route in routes.items()}
+        )
 
     def stop(self, *, flush: bool) -> None:
         """End, after the plans that are queued; waits for it. `flush` takes ARM's routes out."""
@@ -129,6 +139,7 @@ class KernelTarget:
         try:
             up = session.open(time.monotonic())
             self._epoch += 1
+            self._numbers = session.nexthops.by_number
             self._status = replace(self._status, up=True, reason="")
             self._emit(replace(up, epoch=self._epoch))
             self._work(session)
@@ -138,38 +149,33 @@ class KernelTarget:
             session.close()
 
     def _work(self, session: KernelSession) -> None:
-        capacities = [CapacityEstimate(family, ceiling=self._settings.slots.get(family, 0)) for family in FAMILIES]
-        next_tick = time.monotonic() + TICK_SECONDS
+        work = Work(session, self._settings, self._emit, time.monotonic())
         next_publish = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(session.monitor, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ, data="plans")
             while True:
-                ready = selector.select(0.0 if session.auditing else max(0.0, next_tick - time.monotonic()))
+                ready = selector.select(0.0 if session.auditing else max(0.0, work.next_tick - time.monotonic()))
                 for key, _ in ready:
                     if key.data == "plans":
                         self._woken.recv(4096)
                 session.listen()
                 while self._plans:
-                    self._apply(session)
+                    self._apply(work)
                 if self._stopping.is_set():
                     return
                 now = time.monotonic()
-                if now >= next_tick:
-                    next_tick = now + TICK_SECONDS
-                    session.tick(now)
-                session.audit_step()
-                self._tell_capacity(session, capacities, now)
+                work.step(now, self._readings.popleft() if self._readings else {})
                 if now >= next_publish:
                     next_publish = now + PUBLISH_SECONDS
-                    self._publish(session)
+                    self._status = replace(self._status, counters=work.counters(), remarks=work.remarks(now))
 
-    def _apply(self, session: KernelSession) -> None:
+    def _apply(self, work: Work) -> None:
         plan = self._plans[0]
         if plan.epoch not in (0, self._epoch):
             self._plans.popleft()  # it starts from what was there before the kernel was read anew
             return
-        applied = session.apply(plan)
+        applied = work.apply(plan, time.monotonic())
         self._plans.popleft()
         status = self._status
         self._status = replace(
@@ -178,43 +184,7 @@ class KernelTarget:
             failed=status.failed + len(applied.failed),
             last_seconds=applied.seconds,
         )
-        if applied.failed:
-            _, reason = applied.failed[0]
-            log.warning("changes failed plan=%d failed=%d first=%r", plan.number, len(applied.failed), reason)
         self._emit(applied)
-
-    def _tell_capacity(self, session: KernelSession, capacities: list[CapacityEstimate], now: float) -> None:
-        full = session.applier.take_full()
-        readings = self._readings.popleft() if self._readings else {}
-        for family, estimate in zip(FAMILIES, capacities, strict=True):
-            if family in full:
-                estimate.refused(now, full[family])
-            if family in readings:
-                estimate.read(readings[family], session.ledger.count(family))
-            estimate.tick(now)
-            if (news := estimate.news()) is not None:
-                log.info("capacity family=%s slots=%s source=%s", family.label, news.slots, news.source)
-                self._emit(news)
-
-    def _publish(self, session: KernelSession) -> None:
-        repairs, groups = session.repairs, session.nexthops.groups.values()
-        flags = list(repairs.hardware.values())
-        counters = {
-            "routes_installed": len(session.ledger.routes),
-            "routes_written": session.applier.written,
-            "routes_restored": repairs.restored,
-            "routes_lost": repairs.lost,
-            "routes_shadowed": len(repairs.shadowed),
-            "routes_offloaded": sum(bool(bits & nl.RTM_F_OFFLOAD) for bits in flags),
-            "routes_trapped": sum(bool(bits & nl.RTM_F_TRAP) for bits in flags),
-            "routes_refused_by_hardware": repairs.refused_by_hardware,
-            "next_hops": len(groups),
-            "next_hops_down": sum(not group.up for group in groups),
-            "next_hop_messages": session.objects.messages,
-        }
-        down = [f"next hop {format_next_hop(group.next_hop)} {group.reason}" for group in groups if not group.up]
-        shadowed = [f"{format_prefix(prefix)}: {what}" for prefix, what in repairs.shadowed.items()]
-        self._status = replace(self._status, counters=counters, remarks=tuple((down + shadowed)[:REMARKS]))
 
     # --- the reader's thread ---
 

@@ -10,6 +10,7 @@ from arm.model import FAMILIES, Prefix
 from arm.target.kernel.census import read_routes
 from arm.target.kernel.channel import Channel
 from arm.target.kernel.messages import Path
+from arm.target.kernel.nexthops import Group
 from arm.target.kernel.objects import Objects
 from arm.target.kernel.session import KernelSession, KernelSettings
 
@@ -43,6 +44,15 @@ def read_installed(settings: KernelSettings) -> Mapping[Prefix, InstalledRoute]:
         }
     finally:
         channel.close()
+
+
+def next_hop_of(route: InstalledRoute, groups: Mapping[int, Group]) -> bytes:
+    """The BGP next hop that an installed route stands for: that of its group, empty if ARM does not know the group.
+
+    A group that leads elsewhere for now, since its next hop is down, stands for its next hop all the same.
+    """
+    group = groups.get(route.nexthop)
+    return group.next_hop if group is not None else b""
 
 
 def flush_kernel(settings: KernelSettings) -> int:

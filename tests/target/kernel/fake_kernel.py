@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from arm.model import Prefix
@@ -74,21 +75,30 @@ class RefusingChannel:
         self.refusals = 0
         self.asked = 0
         self.after = lambda: None
+        self.on_refusal: Callable[[Prefix], None] = lambda prefix: None
 
     def reserve(self, count: int) -> int:
         return self._channel.reserve(count)
 
     def execute(self, packed: Sequence[bytes], first: int) -> Mapping[int, Refusal]:
         refused: dict[int, Refusal] = {}
+        accepted: list[tuple[int, bytes]] = []
         for index, ((prefix, install, _, _), message) in enumerate(zip(operations(packed), packed, strict=True)):
             self.asked += 1
             code = self.verdict(prefix, install)
             if code:
                 self.refusals += 1
                 refused[index] = Refusal(code, "")
+                self.on_refusal(prefix)
             else:
-                answer = self._channel.execute([message], first + index)
-                refused |= {index + at: what for at, what in answer.items()}
+                accepted.append((index, message))
+        for _, run in itertools.groupby(enumerate(accepted), lambda item: item[1][0] - item[0]):
+            start, messages = 0, []
+            for _, (index, message) in run:
+                start = index if not messages else start
+                messages.append(message)
+            answer = self._channel.execute(messages, first + start)
+            refused |= {start + at: what for at, what in answer.items()}
         self.after()
         return refused
 

@@ -116,7 +116,7 @@ def test_a_next_hop_without_a_way_fails_with_the_reason_and_takes_its_dependents
     assert kernel.routes.keys() == {parse_prefix("203.0.113.0/24")}
 
 
-def test_a_full_family_is_told_with_the_most_that_fitted():
+def test_what_was_refused_is_told_with_the_number_that_stood():
     kernel = FakeKernel(lambda prefix, install: errno.ENOSPC if install and len(kernel.routes) >= 7 else 0)
     applier, ledger = applier_on(kernel)
     entry = Entry(Kind.ROUTE, put("10.0.0.0/8", HOPS[0]).entry.attributes)
@@ -124,6 +124,9 @@ def test_a_full_family_is_told_with_the_most_that_fitted():
     applied = applier.apply(Plan(1, made))
     assert len(applied.failed) == 13
     assert all(reason == "ENOSPC: no space left on device" for _, reason in applied.failed)
-    assert {family.label: fitted for family, fitted in applier.take_full().items()} == {"IPv4": 7}
+    refusals = applier.take_refusals()
+    assert {(one.family.label, one.room, one.held) for one in refusals} == {("IPv4", True, 7)}
+    assert [one.prefix for one in refusals] == [change.prefix for change, _ in applied.failed]
+    assert applier.take_refusals() == []
     assert len(ledger.routes) == 7
     assert parse_address("20.0.0.0") in {address for address, _ in kernel.routes}

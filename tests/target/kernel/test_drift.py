@@ -192,7 +192,7 @@ def test_a_route_that_the_hardware_refused_counts_as_out_and_the_estimate_shrink
     hardware(session, Q4, nl.RTM_F_OFFLOAD_FAILED)
     assert sorted(drifts(events)) == sorted([(Q4, False), (P4, False)])
     assert switch.own().keys() == {"203.0.113.0/24"}
-    assert list(session.applier.take_full().values()) == [2]
+    assert [(one.room, one.held) for one in session.applier.take_refusals()] == [(True, 2)]
     assert session.repairs.hardware == {parse_prefix("203.0.113.0/24"): nl.RTM_F_OFFLOAD}
 
 

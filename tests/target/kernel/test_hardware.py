@@ -4,17 +4,23 @@ None of these answers was taken from a switch with an ASIC: they are written aft
 guides, the kernel's devlink documents, the sFlow structure), with other numbers.
 """
 
+import itertools
 import json
+import struct
 
 import pytest
 
-from arm.model import Family
+from arm.model import Family, parse_address
+from arm.observe.switch import SwitchCounters
+from arm.sflow.records import Datagram, decode
+from arm.target.kernel import hardware
 from arm.target.kernel.capacity import Reading
 from arm.target.kernel.hardware import (
+    AgentReader,
     DevlinkReader,
     ResourceQueryReader,
     SwitchdReader,
-    parse_broadcom,
+    find_reader,
     parse_devlink,
     parse_resource_query,
 )
@@ -117,14 +123,53 @@ def test_devlink_is_asked_for_every_device():
     assert asked == ["show", "netdevsim/netdevsim10"]
 
 
-def test_broadcom_counters_of_a_divided_and_of_a_shared_table():
-    divided = [5, 40960, 7300, 65536, 18, 8192, 0, 0, 2, 1024, 7318, 65536] + [0] * 24
-    assert parse_broadcom(divided) == {
-        Family.IPV4: Reading(7300, 65536, "sflow"),
-        Family.IPV6: Reading(18, 8192, "sflow"),
-    }
-    shared = [5, 40960, 0, 0, 0, 0, 7318, 131072, 0, 0, 7318, 131072] + [0] * 24
-    assert parse_broadcom(shared)[Family.IPV6] == Reading(7318, 131072, "sflow", cost=2)
-    assert parse_broadcom([0xFFFFFFFF] * 36) == {}
-    with pytest.raises(ValueError, match="too few"):
-        parse_broadcom([1, 2])
+def datagram(agent: str, tables: list[int]) -> Datagram:
+    """An sFlow datagram with a counter sample that holds the hardware tables record, from octets."""
+    record = struct.pack(">II", 4413 << 12 | 3, 4 * len(tables)) + struct.pack(f">{len(tables)}I", *tables)
+    sample = struct.pack(">III", 7, 2 << 24 | 1, 1) + record
+    head = struct.pack(">II", 5, 1) + parse_address(agent) + struct.pack(">IIII", 0, 1, 1000, 1)
+    return decode(head + struct.pack(">II", 2, len(sample)) + sample)
+
+
+DIVIDED = [5, 40960, 7300, 65536, 18, 8192, 0, 0, 2, 1024, 7318, 65536] + [0] * 28
+SHARED = [5, 40960, 0, 0, 0, 0, 7318, 131072, 0, 0, 7318, 131072] + [0] * 28
+UNKNOWN = [0xFFFFFFFF] * 40
+
+
+@pytest.mark.parametrize(
+    ("tables", "readings"),
+    [
+        (DIVIDED, {Family.IPV4: Reading(7300, 65536, "sflow"), Family.IPV6: Reading(18, 8192, "sflow")}),
+        (SHARED, {Family.IPV4: Reading(7318, 131072, "sflow"), Family.IPV6: Reading(7318, 131072, "sflow", cost=2)}),
+        (UNKNOWN, {}),
+    ],
+    ids=["divided", "shared", "unknown"],
+)
+def test_the_agents_table_counters_become_readings_and_are_read_once(tables, readings):
+    at = itertools.count(1)
+    counters = SwitchCounters(lambda: next(at))
+    reader = AgentReader(counters.reports)
+    assert reader.read() == {}
+    counters.receive(datagram("192.0.2.1", tables))
+    assert reader.read() == readings
+    assert reader.read() == {}
+    counters.receive(datagram("192.0.2.1", tables))
+    assert reader.read() == readings
+
+
+def test_of_several_agents_the_configured_one_counts_and_without_one_none_does():
+    counters = SwitchCounters()
+    counters.receive(datagram("192.0.2.1", DIVIDED))
+    counters.receive(datagram("192.0.2.2", SHARED))
+    assert AgentReader(counters.reports, "192.0.2.2").read()[Family.IPV6].maximum == 131072
+    with pytest.raises(ValueError, match=r"\(192\.0\.2\.1, 192\.0\.2\.2\)"):
+        AgentReader(counters.reports).read()
+
+
+def test_the_agent_is_listened_to_where_the_machine_says_nothing_itself(monkeypatch, tmp_path):
+    agents = AgentReader(lambda: ())
+    monkeypatch.setattr(hardware, "SWITCHD_ROUTES", tmp_path)
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
+    assert find_reader(agents) is agents
+    (tmp_path / "max_0").touch()
+    assert isinstance(find_reader(agents), SwitchdReader)

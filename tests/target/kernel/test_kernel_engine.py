@@ -20,7 +20,6 @@ from arm.model import (
     DEFAULT_PREFIX,
     FAMILIES,
     Attributes,
-    Capacity,
     Event,
     Family,
     FeedComplete,
@@ -34,6 +33,7 @@ from arm.model import (
     parse_address,
 )
 from arm.target.kernel import KernelSession, KernelSettings, read_installed
+from arm.target.kernel.work import Work
 
 pytestmark = pytest.mark.root
 
@@ -59,6 +59,7 @@ class World:
         self.events: list[Event] = []
         self.settings = KernelSettings(netns=switch.name, slots=dict.fromkeys(FAMILIES, slots))
         self.session = KernelSession(self.settings, self.queue.append, wrap=self.wrap)
+        self.work = Work(self.session, self.settings, self.queue.append, 0.0)
         self.refused = 0
         self.checks = 0
         self.before: set[tuple[Family, int]] = set()
@@ -122,17 +123,15 @@ class World:
     def _do(self, plan) -> None:
         if plan is not None:
             self.before = self.wrong()
-            applied = self.session.apply(plan)
+            applied = self.work.apply(plan, self.now)
             self.refused += len(applied.failed)
             self.queue.append(applied)
 
     def tick(self) -> None:
         self.now += 1.0
         self._do(self.engine.tick(self.now))
-        for family, fitted in self.session.applier.take_full().items():
-            self.queue.append(Capacity(family, fitted, None, "refused"))
         self.before = self.wrong()
-        self.session.tick(self.now)
+        self.work.step(self.now, {})
         while self.queue:
             self.send(self.queue.pop(0))
 

@@ -15,16 +15,18 @@ steps = st.lists(st.tuples(prefixes, st.integers(0, 3)), max_size=60)
 
 @given(steps, prefixes)
 def test_it_agrees_with_a_dictionary(done, asked):
-    ledger, plain = Ledger(), {}
+    ledger, plain, peak = Ledger(), {}, 0
     for prefix, number in done:
         if number:
             ledger.put(prefix, number)
             plain[prefix] = number
+            peak = max(peak, len(plain))
         else:
             assert ledger.drop(prefix) == (plain.pop(prefix, None) is not None)
     assert ledger.routes == plain
     assert ledger.users == Counter(plain.values())
     assert ledger.count(Family.IPV4) == len(plain)
+    assert [ledger.take_peak(Family.IPV4), ledger.take_peak(Family.IPV4)] == [peak, len(plain)]
     above = [prefix for prefix in plain if prefix != asked and contains(prefix, asked)]
     assert list(ledger.ancestors(asked)) == sorted(above, key=lambda prefix: prefix[1])
     for number in range(4):
