@@ -18,6 +18,7 @@ from arm.simulate.compare.live import live
 from arm.simulate.compare.recorded import Recorded, seconds_of
 from arm.simulate.compare.report import Cell, rows, text, write_json, write_plots
 from arm.simulate.compare.run import compare
+from arm.simulate.compare.summary import read_json, summary
 from arm.simulate.compare.trace import PROFILES, Trace
 from arm.simulate.compare.world import World, hops_by_path
 from arm.simulate.mrt import read_mrt
@@ -96,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--from-state", type=Path, metavar="DIRECTORY",
                      help="no simulation: what so many --slots would carry of the traffic that the daemon remembers "
                           "in its state directory")  # fmt: skip
+    top.add_argument("--merge", type=Path, nargs="+", metavar="FILE",
+                     help="no simulation: put together what earlier runs wrote with --json")  # fmt: skip
     top.add_argument("--quiet", action="store_true", help="no progress on standard error")
     return top
 
@@ -144,6 +147,14 @@ def _run(options: argparse.Namespace, setting: Setting) -> Cell:
     return Cell("recorded" if options.recorded else setting.profile, setting.next_hops, setting.seed, results)
 
 
+def _compare(options: argparse.Namespace) -> list[Cell]:
+    settings = [Setting(p, k, s) for p in options.profile for k in options.next_hops for s in options.seeds]
+    if options.jobs == 1:
+        return [_run(options, setting) for setting in settings]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        return list(pool.map(partial(_run, options), settings))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command; gives the exit code."""
     options = parser().parse_args(arguments)
@@ -151,13 +162,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.from_state is not None:
             sys.stdout.write(live(options.from_state, options.slots))
             return 0
-        settings = [Setting(p, k, s) for p in options.profile for k in options.next_hops for s in options.seeds]
-        if options.jobs > 1:
-            with ProcessPoolExecutor(options.jobs) as pool:
-                cells = list(pool.map(partial(_run, options), settings))
-        else:
-            cells = [_run(options, setting) for setting in settings]
-        sys.stdout.write(text(rows(cells)))
+        cells = read_json(options.merge) if options.merge is not None else _compare(options)
+        sys.stdout.write("\n".join(table for table in (text(rows(cells)), summary(cells)) if table))
         if options.json is not None:
             asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
             write_json(options.json, asked, cells)

@@ -14,7 +14,9 @@ from test_compare import mrt_dump
 from arm.daemon.memory import save
 from arm.model import Family, parse_prefix
 from arm.simulate.cli import main
-from arm.simulate.compare.report import bars, lines
+from arm.simulate.compare.report import Cell, bars, lines
+from arm.simulate.compare.run import Result
+from arm.simulate.compare.summary import summary
 from arm.simulate.encoder import datagram, flow_sample, sampled_ip
 
 SECONDS = 12
@@ -63,6 +65,8 @@ def test_a_recording_is_played_on_a_dump_and_drawn(tmp_path: Path, capsys: pytes
             assert (result["wrong_bytes"], result["wrong_operations"], result["overfull"]) == (0, 0, 0)
             assert 0.3 < result["coverage"] <= found["clairvoyant", slots]["coverage"] + 0.02
             assert f"| {slots} | {policy} | {result['coverage']:.2%} " in told.out
+    assert main(["--merge", str(tmp_path / "all.json")]) == 0
+    assert capsys.readouterr().out == told.out
     assert found["arm", 60]["coverage"] > found["arm", 20]["coverage"]
     drawn = sorted((tmp_path / "plots").iterdir())
     assert [path.name for path in drawn] == [
@@ -72,6 +76,31 @@ def test_a_recording_is_played_on_a_dump_and_drawn(tmp_path: Path, capsys: pytes
         root = ElementTree.fromstring(path.read_text())
         assert root.tag.endswith("svg")
         assert any("arm" in (element.text or "") for element in root.iter())
+
+
+def result(policy: str, coverage: float, churn: float = 10.0) -> Result:
+    return Result(policy, 50, coverage, coverage, churn=churn)
+
+
+def test_the_verdict_pairs_the_seeds_and_names_the_best_of_the_others() -> None:
+    cells = [
+        Cell("transit", 2, 1, [result("arm", 0.90, 5.0), result("lru", 0.88), result("sflow-rt", 0.80, 50.0)]),
+        Cell("transit", 2, 2, [result("arm", 0.70, 5.0), result("lru", 0.69), result("sflow-rt", 0.60, 70.0)]),
+        Cell("transit", 8, 1, [result("lru", 0.5)]),
+    ]
+    (line,) = summary(cells).splitlines()[2:]
+    cell = [text.strip() for text in line.split("|")[1:-1]]
+    assert cell[:4] == ["transit", "2", "50", "2"]
+    assert cell[6].startswith("**80.00%**")
+    # The seeds differ by 20 points, the policies by one and two: only the latter makes the interval of the difference.
+    assert cell[7:9] == ["lru 78.50%", "+1.50 ± 6.36"]
+    assert cell[9:] == ["5.0", "60.0", "1/12", "0"]
+
+
+def test_a_file_of_something_else_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.json").write_text('{"cells": [{"profile": 1}]}')
+    assert main(["--merge", str(tmp_path / "other.json")]) == 65
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_bars_and_lines_are_as_long_as_what_they_show() -> None:

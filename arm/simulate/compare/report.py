@@ -58,15 +58,19 @@ def rows(cells: Iterable[Cell]) -> list[Row]:
     return [_row(key, group) for key, group in sorted(groups.items(), key=lambda item: item[0][:3])]
 
 
+def half_interval(values: Sequence[float]) -> float:
+    """Half of the 95% confidence interval of a mean, by Student's t; 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    return _STUDENT.get(len(values) - 1, 1.96) * statistics.stdev(values) / math.sqrt(len(values))
+
+
 def _row(key: tuple[str, int, int, str], group: Sequence[Result]) -> Row:
     shares = [result.coverage for result in group]
-    error = 0.0
-    if len(shares) > 1:
-        error = _STUDENT.get(len(shares) - 1, 1.96) * statistics.stdev(shares) / math.sqrt(len(shares))
     mean = statistics.fmean
     return Row(
         profile=key[0], next_hops=key[1], slots=key[2], policy=key[3], seeds=len(group),
-        coverage=mean(shares), error=error, least=min(result.least for result in group),
+        coverage=mean(shares), error=half_interval(shares), least=min(result.least for result in group),
         churn=mean(result.churn for result in group), churn_p99=mean(result.churn_p99 for result in group),
         wrong_bytes=sum(result.wrong_bytes for result in group),
         wrong_operations=sum(result.wrong_operations for result in group),
