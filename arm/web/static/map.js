@@ -17,6 +17,8 @@ const LARGEST = 280;
 const SMALLEST = 24;
 const DECADES = 4;
 const LABELLED = 115;
+/** Nearer than this to another label there is none: the busiest of a crowd has it. */
+const APART = 175;
 
 const names = new Intl.DisplayNames(["en"], { type: "region", fallback: "code" });
 let outlines = null;
@@ -96,13 +98,17 @@ function picture(pick) {
     const top = scaleOf(Math.max(0, ...known.map((one) => one.bytes_per_second * 8)));
     const gone = new Set(drawn.keys());
     const fresh = [];
+    const labelled = [];
     for (const one of known) {
       const code = one.country;
       const here = drawn.get(code) ?? bubble(code);
       const size = radius(one.bytes_per_second * 8, top);
       gone.delete(code);
       setText(here.title, `${nameOf(code)}: ${bitrate(one.bytes_per_second)}, ${percent(one.share)}`);
-      setText(here.label, size >= LABELLED ? code : "");
+      const [x, y] = places[code];
+      const room = size >= LABELLED && labelled.every(([u, v]) => Math.hypot(x - u, y - v) >= APART);
+      if (room) labelled.push([x, y]);
+      setText(here.label, room ? code : "");
       here.circle.classList.toggle("chosen", code === chosen);
       if (here.circle.isConnected) here.circle.setAttribute("r", size.toFixed(1));
       else fresh.push([here.circle, size]);
