@@ -1,6 +1,7 @@
 """The target with its thread: plans in, events out, a kernel that refuses, a kernel that does not answer."""
 
 import errno
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from arm.model import (
     FAMILIES,
     Capacity,
     Change,
+    Drift,
     Entry,
     Family,
     Kind,
@@ -100,10 +102,31 @@ def test_a_next_hop_that_goes_is_followed_without_any_plan(switch, target, event
     wait_for(lambda: target.status().counters.get("next_hops_down") == 0)
 
 
-def test_a_removed_route_is_back_within_a_second(switch, target, events):
-    do(target, events, plan(put(Q4, "10.0.1.2")))
-    switch.ip(f"route del {Q4} metric 32")
-    wait_for(lambda: switch.own().keys() == {Q4}, seconds=1.0)
+@pytest.mark.parametrize(
+    ("family", "prefix", "hop", "other"),
+    [("-4", Q4, "10.0.1.2", "10.0.2.2"), ("-6", "2001:db8:1::/48", "fd00:1::2", "fd00:2::2")],
+    ids=["IPv4", "IPv6"],
+)
+@pytest.mark.parametrize("how", ["del {} metric 32", "replace {} via {} metric 32 proto 210"])
+def test_a_removed_or_changed_route_is_back_within_a_second_and_told(
+    switch, target, events, family, prefix, hop, other, how
+):
+    do(target, events, plan(put(prefix, hop)))
+    own = switch.own()
+    switch.ip(family, "route", how.format(prefix, other))
+    wait_for(lambda: events.of(Drift) and switch.own() == own, seconds=1.0)
+    assert [(event.prefix, event.installed) for event in events.of(Drift)] == [(parse_prefix(prefix), True)]
+    wait_for(lambda: target.status().counters["routes_restored"] == 1)
+
+
+def test_five_thousand_routes_that_something_removed_are_all_put_back(switch, target, events):
+    assert do(target, events, many(5000)).failed == []
+    own = switch.own()
+    gone = "".join(f"route del {prefix} metric 32\n" for prefix in own)
+    subprocess.run(["ip", "-n", switch.name, "-batch", "-"], input=gone, text=True, check=True)
+    wait_for(lambda: target.status().counters["routes_restored"] == 5000)
+    assert switch.own() == own
+    assert target.status().counters["routes_lost"] == 0
 
 
 def test_a_kernel_that_refuses_every_100th_route_gets_the_others_and_is_asked_once(switch, target, events, refuser):
