@@ -117,7 +117,7 @@ def _check(arguments: argparse.Namespace) -> int:
     for remark in advice(config):
         print(f"{arguments.config}: warning: {remark}", file=sys.stderr)
     target, reflector = config.target, config.reflector
-    table = " and ".join(address for address in (reflector.ip, reflector.ip6) if address)
+    table = " and ".join(address for address in (reflector.ip, reflector.ip6) if address) or "nobody"
     goal = " and ".join(address for address in (target.ip, target.ip6) if address and target.kind == "bird")
     print(
         f"{arguments.config}: ok: table from {table}, target {target.kind}{' ' if goal else ''}{goal}, "
