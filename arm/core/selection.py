@@ -20,7 +20,6 @@ The traffic of an interval is judged by the choice that stood before it: `hits` 
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping
 from itertools import islice
@@ -46,7 +45,6 @@ _VICTIMS: Final = 64
 _LOOKS: Final = 4
 """Prefixes that were worth too little alone and are looked at again each second."""
 _MOST_OVERLOOKED: Final = 20_000
-_WAITING: Final = 64
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
 
@@ -83,10 +81,6 @@ class Selection(Standing):
         )
         self._tally = Tally()
         self._overlooked: dict[Prefix, None] = {}
-        self._missing: dict[Prefix, float] = {}
-        """What was worth too little alone in this second."""
-        self._waiting: list[float] = []
-        """The most that was worth in the last one, in falling order: what slots that fall free would carry."""
         self.swaps = 0
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -142,7 +136,7 @@ class Selection(Standing):
                     sums[2] += count * short
                     sums[3] += octets * long
                 continue
-            if rib.matched(prefix).next_hop == default_hop:
+            if rib.next_hop(prefix) == default_hop:
                 tally.free += octets
             elif self.policy.refusal(prefix) is not None:
                 tally.excluded += octets
@@ -167,7 +161,7 @@ class Selection(Standing):
 
     def _choose(self, missed: list[Prefix], now: float) -> None:
         ranked = sorted(((self.worth(prefix), prefix) for prefix in missed), reverse=True)
-        entries, overlooked, missing = self.planner.fib.entries, self._overlooked, self._missing
+        entries, overlooked = self.planner.fib.entries, self._overlooked
         budget = self._budget
         budget.refill(now)
         cheap = False
@@ -182,7 +176,6 @@ class Selection(Standing):
                 cheap = cheap or (self.free < 1 and worth <= self._price() * SWAP_GAIN)
                 if cheap:
                     overlooked[prefix] = None
-                    missing[prefix] = worth
                     continue
             self._try(prefix, now)
 
@@ -261,7 +254,10 @@ class Selection(Standing):
         """
         lacking = offer.slots - self.free
         leaving = [rider for rider in offer.riders if self.planner.slots_freed(rider) > 0][:lacking]
-        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix, self._waiting)
+        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
+        if offer.prefix in self._gone:
+            # What has just made room for others would take turns with them, if it were told that others wait.
+            credit = 0.0
         if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims, credit):
             self._put_back(victims)
             return None
@@ -304,8 +300,6 @@ class Selection(Standing):
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
-        self._waiting = heapq.nlargest(_WAITING, self._missing.values())
-        self._missing.clear()
         if not frozen:
             self._look_again(now)
         if clean:

@@ -163,16 +163,12 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(
-        self, lacking: int, most: int, outside: Prefix | None = None, waiting: Sequence[float] = ()
-    ) -> tuple[list[Prefix], float]:
+    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> tuple[list[Prefix], float]:
         """The routes that free `lacking` slots at the least loss, taken off the ranking; none if they would be many.
 
-        With them comes what the slots that they free beyond that are worth: to what waits for one (`waiting`, the most
-        worth first), and no more than the price of a slot. Slots that nothing waits for are worth nothing, else two
-        routes would take turns. Those inside `outside` stay: what goes in there may need their slots itself. A route
-        with many covers may be the weakest by the slot and yet carry more than any newcomer: it is weighed against the
-        next ones, and stands in nobody's way.
+        With them comes what the slots that they free beyond that are worth, at the price of a slot. Those inside
+        `outside` stay: what goes in there may need their slots itself. A route with many covers may be the weakest by
+        the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in nobody's way.
         """
         victims: list[Prefix] = []
         aside: list[Prefix] = []
@@ -199,7 +195,7 @@ class Standing:
         if left > 0:
             loss = math.inf
         for value, freed, prefix in lumps:
-            rest = sum(min(price, worth) for worth in waiting[: freed - lacking])
+            rest = price * (freed - lacking)
             if value - rest < loss:
                 aside += victims
                 aside.remove(prefix)
