@@ -14,8 +14,9 @@ from fake_arm import NOW_MS, FakeEngine, session, status
 from arm.cli import Exit, colour, main
 from arm.cli.client import Client, Refused
 from arm.config import Config, HttpConfig
-from arm.model import ChangeRecord, parse_prefix
+from arm.model import ChangeRecord, Holding, parse_prefix
 from arm.observe.board import Board
+from arm.web import readback
 from arm.web.app import create_app
 from arm.web.server import Server
 
@@ -85,6 +86,21 @@ def test_diff_says_what_is_busy_outside_and_idle_inside(capsys: pytest.CaptureFi
     assert "10.1.2.0/24" in text
     inside = text[text.index("idlest inside") :].splitlines()[1:3]
     assert [line.split()[0] for line in inside] == ["192.0.2.0/24", "10.1.0.0/16"]
+
+
+def test_diff_compares_wanted_with_held_and_with_the_full_table(
+    capsys: pytest.CaptureFixture[str], arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readback, "KEPT_SECONDS", 0.0)
+    assert "the target does not tell what it holds" in show(capsys, arm, "diff")[1]
+    routes = {prefix: entry.next_hop for prefix, entry in arm.engine.entries.items()}
+    arm.board.holding = lambda: Holding("read from the kernel", routes)
+    text = show(capsys, arm, "diff")[1]
+    assert "the target holds 3 routes (read from the kernel)\nall of them as wanted and as in the full table" in text
+    del routes[parse_prefix("192.0.2.0/24")]
+    lines = show(capsys, arm, "diff")[1].splitlines()
+    assert "1 differences:" in lines
+    assert lines[-1].split()[:2] == ["192.0.2.0/24", "missing"]
 
 
 def test_capacity_has_the_estimate_and_what_was_measured(capsys: pytest.CaptureFixture[str], arm: Arm) -> None:

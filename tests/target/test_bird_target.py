@@ -245,3 +245,22 @@ def test_stopping_without_a_flush_leaves_the_routes() -> None:
     target.stop(flush=False)
     assert speaker.queue == []
     assert speaker.shuts == [("target", True)]
+
+
+def test_it_holds_what_was_told_since_the_session_came_up() -> None:
+    speaker, target, events = started()
+    assert target.holding() is None
+    speaker.watchers["target"](TargetUp(families=BOTH))
+    target.apply(Plan(1, (put("10.0.0.0/8", A4), put("10.1.0.0/16", B4), put("2001:db8::/32", A6)), epoch=1))
+    target.apply(Plan(2, (put("10.0.0.0/8", B4), put("10.1.0.0/16", None)), epoch=1))
+    speaker.write()
+    holding = target.holding()
+    assert holding is not None
+    assert holding.source == "told over BGP"
+    assert holding.routes == {
+        parse_prefix("10.0.0.0/8"): parse_address("10.0.0.2"),
+        parse_prefix("2001:db8::/32"): parse_address("2001:db8::1"),
+    }
+    speaker.watchers["target"](TargetDown("gone"))
+    assert target.holding() is None
+    assert [type(event) for event in events][-1] is TargetDown
