@@ -13,6 +13,7 @@ from arm.core.policy import Policy
 from arm.core.rib import Rib, RouteChange
 from arm.core.selection import Selection, resolve
 from arm.core.traffic import Averages
+from arm.core.watermark import WINDOW, Watermark
 from arm.model import (
     COUNT_BITS,
     Attributes,
@@ -51,6 +52,7 @@ class FamilyEngine:
             now=now,
         )
         self.sources = Averages(config.sflow.t, now)
+        self._watermark = Watermark()
         self.settled = False
         """The table has been complete once: from then on there is a choice."""
         self.told = False
@@ -87,6 +89,7 @@ class FamilyEngine:
         self.hits = self.selection.take_hits(seconds)
         if not self.settled:
             return
+        self._watermark.mark(len(self.rib), now)
         by_prefix: dict[Prefix, int] = {}
         unrouted = resolve(self.rib, self._pending_sources, by_prefix)
         self._pending_sources = {}
@@ -288,6 +291,10 @@ class FamilyEngine:
             if self.settled and self.rib.winner(prefix) is None:
                 text = f"selection.always names {format_prefix(prefix)}, but the table has no such route."
                 found.append(Problem("warning", "selection", text))
+        lost = self._watermark.loss(len(self.rib))
+        if lost:
+            text = f"The {self.family.label} table has {lost:,} routes fewer than within the last {WINDOW / 60:.0f} min; what was withdrawn is out of hardware. Look what BIRD's own peers send."  # noqa: E501
+            found.append(Problem("error", "table", text))
         held = self.selection.idleness.held
         if held:
             text = f"{held:,} of {len(self.selection.served):,} installed {self.family.label} routes have no traffic any more; they are kept. Look whether all ports are still sampled."  # noqa: E501
