@@ -38,7 +38,7 @@ from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
 SWAP_GAIN: Final = 1.1
-PAYBACK: Final = 1.5
+PAYBACK: Final = 1.75
 """Samples in ten minutes that a swap must be expected to win: with less it is not worth two changes."""
 _VICTIMS: Final = 64
 """Installed routes that one newcomer may push out."""

@@ -171,7 +171,7 @@ def test_a_peer_that_takes_everything_away_and_comes_back_never_breaks_the_rule_
         if start % 1000 == 0:
             storm.traffic(20, spread=6000)
     storm.complete()
-    for _ in range(10):
+    for _ in range(20):
         storm.now += 0.1
         storm.traffic(250, spread=6000)
     storm.tick()
