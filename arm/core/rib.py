@@ -23,6 +23,8 @@ RouteChange: TypeAlias = tuple[Prefix, Attributes | None, Attributes | None]
 
 
 _PORTION = 50_000
+_REMEMBERED = 100_000
+"""Next hops that are remembered at most: some 20 MB."""
 
 
 def _order(attributes: Attributes) -> tuple[str, int]:
@@ -33,13 +35,15 @@ def _order(attributes: Attributes) -> tuple[str, int]:
 class Rib:
     """Routes of one address family with exact and longest match, and the more-specifics of a prefix."""
 
-    __slots__ = ("_counts", "_filling", "_size", "_tree", "added", "family", "match", "removed")
+    __slots__ = ("_counts", "_filling", "_hops", "_size", "_tree", "added", "family", "match", "removed")
 
     def __init__(self, family: Family) -> None:
         self.family = family
         self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
         self.match: Final[Callable[[bytes], Prefix | None]] = self._tree.get_key
         """Longest match of a packed address. The tree's own method: this is asked for every address that is sampled."""
+        self._hops: dict[Prefix, bytes] = {}
+        """Next hops asked for lately; a prefix leaves it when its winner changes."""
         self._size = 0
         self._counts: dict[Feed, int] = {}
         self._filling: Feed | None = None
@@ -77,7 +81,10 @@ class Rib:
             if old.feed is not feed:
                 self._counts[old.feed] -= 1
                 taken += 1
-            if old.next_hop != next_hop or prefix in watched:
+            if old.next_hop != next_hop:
+                self._hops.pop(prefix, None)
+                changes.append((prefix, old, attributes))
+            elif prefix in watched:
                 changes.append((prefix, old, attributes))
         self._size += added
         self.added += added
@@ -90,8 +97,9 @@ class Rib:
         While one feed fills an empty table, a prefix is not even looked up before it is put in: that would be half of
         the time. What is told twice then counts twice, until the first call of anything else.
         """
-        if not self._counts:
+        if not self._counts and self._filling is None:
             self._filling = feed
+        self._hops.clear()
         tree = self._tree
         unheeded: list[RouteChange] = []
         for attributes, prefixes in updates:
@@ -122,6 +130,7 @@ class Rib:
         kept = sorted([path for path in paths if path.feed.name != new.feed.name] + [new], key=_order)
         self._counts[new.feed] = self._counts.get(new.feed, 0) + 1
         self._tree[prefix] = tuple(kept) if len(kept) > 1 else new
+        self._hops.pop(prefix, None)
         if paths[0] is not kept[0]:
             changes.append((prefix, paths[0], kept[0]))
 
@@ -143,6 +152,7 @@ class Rib:
                 self._drop(prefix, tuple(path for path in old if path.feed.name == feed.name), changes, watched)
             elif old.feed.name == feed.name:
                 tree.delete(prefix)
+                self._hops.pop(prefix, None)
                 self._size -= 1
                 self.removed += 1
                 self._counts[old.feed] -= 1
@@ -158,6 +168,7 @@ class Rib:
         kept = tuple(path for path in paths if path not in gone)
         for path in gone:
             self._counts[path.feed] -= 1
+        self._hops.pop(prefix, None)
         if kept:
             self._tree[prefix] = kept if len(kept) > 1 else kept[0]
         else:
@@ -210,11 +221,20 @@ class Rib:
         best: Attributes = value[0] if value.__class__ is tuple else value
         return best
 
-    def matched(self, prefix: Prefix) -> Attributes:
-        """As `winner`, in half the time, for a prefix that `match` has just given."""
-        value = self._tree.get(prefix)
-        best: Attributes = value[0] if value.__class__ is tuple else value
-        return best
+    def next_hop(self, prefix: Prefix) -> bytes:
+        """The winner's next hop, for a prefix that `match` has just given.
+
+        It is remembered: in a table of a million, a second walk down the tree costs more than all else that is done for
+        a sampled prefix.
+        """
+        hop = self._hops.get(prefix)
+        if hop is None:
+            if len(self._hops) >= _REMEMBERED:
+                self._hops.clear()
+            value = self._tree.get(prefix)
+            hop = (value[0] if value.__class__ is tuple else value).next_hop
+            self._hops[prefix] = hop
+        return hop
 
     def default(self) -> Attributes | None:
         """Attributes of the default route, if there is one."""

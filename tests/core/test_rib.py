@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from arm.core.rib import Rib, RouteChange
 from arm.model import Attributes, Family, Feed, Prefix, mask, parse_prefix
 
@@ -138,3 +141,33 @@ def test_withdrawals_and_other_feeds_may_come_while_a_table_is_filled() -> None:
     assert (rib.stale("reflector", 2), rib.stale("reflector6", 2)) == (2, 2)
     assert rib.winner(p("10.0.0.0/8")) is first
     assert rib.winner(p("203.0.113.0/24")) is other
+
+
+SOME = [p(text) for text in ("0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24")]
+STEPS = st.tuples(
+    st.sampled_from(["announce", "load", "withdraw", "sweep"]),
+    st.sampled_from([OLD, NEW, OTHER]),
+    st.sampled_from([A, B, C]),
+    st.lists(st.sampled_from(SOME), unique=True, min_size=1),
+)
+
+
+@given(st.lists(STEPS, max_size=30))
+@example([("announce", OLD, A, SOME), ("withdraw", OLD, A, SOME), ("announce", OLD, B, SOME)])
+def test_the_next_hop_that_is_remembered_is_always_the_winners(
+    steps: list[tuple[str, Feed, bytes, list[Prefix]]],
+) -> None:
+    rib = Rib(Family.IPV4)
+    for what, feed, hop, prefixes in steps:
+        if what == "announce":
+            rib.announce(attributes(feed, hop), prefixes, [], ())
+        elif what == "load":
+            rib.load(feed, [(attributes(feed, hop), prefixes)])
+        elif what == "withdraw":
+            rib.withdraw(feed, prefixes, [], ())
+        else:
+            rib.sweep(feed.name, feed.generation, ())
+        for prefix in SOME:
+            winner = rib.winner(prefix)
+            if winner is not None:
+                assert rib.next_hop(prefix) == winner.next_hop
