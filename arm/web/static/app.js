@@ -52,8 +52,17 @@ function go(path, args = {}) {
   location.hash = query ? `#${path}?${query}` : `#${path}`;
 }
 
+/** An address that someone mistyped is shown as it is. */
+function decoded(address) {
+  try {
+    return decodeURI(address);
+  } catch {
+    return address;
+  }
+}
+
 function route() {
-  const [path, query = ""] = decodeURI(location.hash.slice(1) || "/").split("?", 2);
+  const [path, query = ""] = decoded(location.hash.slice(1) || "/").split("?", 2);
   const [, name = "", ...rest] = path.split("/");
   const params = new URLSearchParams(query);
   view?.stop();
@@ -62,12 +71,17 @@ function route() {
     field.value = rest.join("/");
   } else {
     view = (VIEWS[name] ?? overview)({ params, go });
+    field.value = "";
   }
   document.title = `${view.title} · ${NAME}`;
   for (const link of document.querySelectorAll(".views a")) {
     const shown = link.getAttribute("href") === (name && VIEWS[name] ? `#/${name}` : name === "why" ? "" : "#/");
-    if (shown) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (shown) {
+      link.setAttribute("aria-current", "page");
+      // on a phone the row of views is longer than the screen
+      const row = link.parentElement;
+      row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
+    } else link.removeAttribute("aria-current");
   }
   main.replaceChildren(view.element);
   if (status) view.update(status);

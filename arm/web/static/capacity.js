@@ -61,6 +61,12 @@ function plot() {
   };
 }
 
+/** What more slots add: "+1.4%", "<+0.1%". */
+function gain(share) {
+  const text = percent(share);
+  return text.startsWith("<") ? `<+${text.slice(1)}` : `+${text}`;
+}
+
 export function capacity({ params, go }) {
   const family = familyOf(params);
   const curve = plot();
@@ -91,7 +97,7 @@ export function capacity({ params, go }) {
         h("tr", { class: slots === document.now.capacity ? "used" : null },
           h("th.num", { scope: "row" }, `${count(slots)}${slots === document.now.capacity ? " (now)" : ""}`),
           h("td.num", {}, percent(share)),
-          h("td.num", {}, index ? `+${percent(share - points[index - 1][1])}` : ""))));
+          h("td.num", {}, index ? gain(share - points[index - 1][1]) : ""))));
       note.hidden = points.length > 0;
       curve.element.hidden = !points.length || !globalThis.uPlot;
       setText(note, "There is no traffic to reckon with. Once sFlow samples arrive, the curve is drawn.");

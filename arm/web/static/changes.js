@@ -3,6 +3,7 @@
 import { get, every } from "./api.js";
 import { h, setText } from "./dom.js";
 import { clock, count, moment } from "./units.js";
+import { REASONS } from "./words.js";
 
 const EVERY_MS = 1000;
 const KEPT = 500;
@@ -35,9 +36,9 @@ export function changes() {
       "tr",
       {},
       h("td.mono", { title: moment(one.time_ms) }, clock(one.time_ms)),
-      h("td", {}, h(`span.badge.what-${one.what}`, {}, `${SIGNS[one.what] ?? ""} ${one.what}`)),
+      h("td", {}, h(`span.badge.what-${one.what}`, {}, SIGNS[one.what] ?? "", h("span.word", {}, ` ${one.what}`))),
       h("th", { scope: "row" }, h("a.mono", { href: `#/why/${one.prefix}` }, one.prefix)),
-      h("td", {}, one.reason),
+      h("td.reason", { title: REASONS[one.reason] }, one.reason, REASONS[one.reason] ? h("span.about.less", {}, `  ${REASONS[one.reason]}`) : null),
     );
   }
 
@@ -62,7 +63,7 @@ export function changes() {
     "div.view",
     {},
     h(
-      "section.card",
+      "section.card.changes",
       { "aria-labelledby": "changes-head" },
       h("div.section-head", {}, h("h1", { id: "changes-head" }, "Changes in hardware"), held, pause),
       h("p.about", {}, `Newest first, the last ${count(KEPT)}; the journal has them all at level debug.`),

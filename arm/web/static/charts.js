@@ -6,6 +6,8 @@ import { bits, bytes, clock, count, duration, percent, perSecond } from "./units
 import { OUTCOMES } from "./words.js";
 
 const HEIGHT = 170;
+/** Seconds between two marks on the axis of time. */
+const STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400];
 const SPANS = { "5m": "5 min", "1h": "1 h", "24h": "24 h" };
 const FAMILIES = { ipv4: "IPv4", ipv6: "IPv6" };
 
@@ -169,14 +171,15 @@ export class Chart {
       width: this.plotted.clientWidth || 400,
       height: HEIGHT,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      // room for half a label of the time axis
+      padding: [8, 26, 0, 0],
       cursor: { sync: { key: this.sync }, drag: { x: false, y: false }, points: { show: !spec.stacked } },
       scales: {
         x: { time: true },
         y: { range: (_, low, high) => this.range(low, high) },
       },
       axes: [
-        { ...axis, size: 26, space: 68, values: (_, splits, __, ___, step) => splits.map((at) => clock(at * 1000).slice(0, step < 60 ? 8 : 5)) },
+        { ...axis, size: 26, space: 68, incrs: STEPS, values: (_, splits, __, ___, step) => splits.map((at) => clock(at * 1000).slice(0, step < 60 ? 8 : 5)) },
         { ...axis, size: 74, values: (_, splits) => splits.map((value) => spec.unit(value, 0)) },
       ],
       // Of stacked areas the highest is drawn first, and the lower ones over it.

@@ -7,6 +7,11 @@ import { OUTCOMES } from "./words.js";
 import { ranking } from "./ranking.js";
 import { fact, FAMILIES, table } from "./tables.js";
 
+/** The 95% sampling error of a share, if it shows. */
+function within(share) {
+  return share >= 0.0005 ? ` ± ${percent(share)}` : "";
+}
+
 function familyCard(family, name) {
   const coverage = h("strong.big");
   const minute = h("span.about");
@@ -40,7 +45,7 @@ function familyCard(family, name) {
     if (!now) return;
     setText(coverage, percent(now.coverage_10s));
     coverage.classList.toggle("none", now.coverage_10s === null);
-    const text = now.coverage_10s === null ? "no traffic seen" : `${percent(now.coverage_60s)} over the last minute`;
+    const text = now.coverage_10s === null ? "no traffic seen" : `${percent(now.coverage_60s)}${within(now.coverage_60s_error)} over the last minute`;
     setText(minute, text);
     const { hits } = now;
     OUTCOMES.forEach(({ key, name: outcome }, index) => {

@@ -16,13 +16,13 @@ export function ranking({ family, direction, size, offset, brief = false, onPage
   const body = h("tbody");
   const note = h("p.note", { hidden: true, role: "status" });
   const heads = [
-    ["#", "num"],
+    ["#", "num.rank"],
     ["Prefix", "", "prefix"],
     ["In hardware", "", "state"],
     ["Traffic", "num", "traffic"],
     ["Share", "wide.less"],
     ...(brief ? [] : [["Error (95%)", "num"], ["Since", "num", "since"], ["Next hop", "", "nexthop"]]),
-    ["AS path", brief ? "less" : "", "aspath"],
+    brief ? ["AS", "less"] : ["AS path", "", "aspath"],
   ];
 
   function heading([text, kind, key]) {
@@ -59,6 +59,7 @@ export function ranking({ family, direction, size, offset, brief = false, onPage
 
   function row(one, total, most, nowMs) {
     const share = total > 0 ? one.bytes_per_second / total : 0;
+    const path = one.aspath.replaceAll("-", " ") || "local";
     return h(
       "tr",
       {},
@@ -70,7 +71,8 @@ export function ranking({ family, direction, size, offset, brief = false, onPage
       brief ? null : h("td.num", {}, error(one.error_percent)),
       brief ? null : h("td.num", { title: moment(one.since_ms) }, one.since_ms === null ? "–" : age(one.since_ms, nowMs)),
       brief ? null : h("td.mono", {}, one.nexthop),
-      h(brief ? "td.mono.path.less" : "td.mono.path", { title: one.communities ? `communities ${one.communities}` : null }, one.aspath.replaceAll("-", " ") || "local"),
+      brief ? h("td.mono.less", { title: `AS path ${path}` }, path.split(" ").at(-1))
+        : h("td.mono.path", { title: one.communities ? `communities ${one.communities}` : null }, path),
     );
   }
 

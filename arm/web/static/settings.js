@@ -17,7 +17,7 @@ function section({ section: name, about, keys }) {
     h("td.value", {}, value(one)),
     h("td", {}, !one.used ? h("span.about", {}, "no effect with this target") : one.default ? h("span.about", {}, "default") : h("span.badge", {}, "file")),
     h("td.meaning", {}, one.about.replaceAll("`", "")))));
-  return h("section.card", { "aria-label": `[${name}]` }, h("div.family-head", {}, h("h2.mono", {}, `[${name}]`), h("span.about", {}, about)), element);
+  return h("section.card.settings", { "aria-label": `[${name}]` }, h("div.family-head", {}, h("h2.mono", {}, `[${name}]`), h("span.about", {}, about)), element);
 }
 
 export function settings() {

@@ -28,3 +28,26 @@ export const GOOD = new Set(["installed", "rides", "default"]);
 export function stateClass(state) {
   return `state-${state.replace(" ", "-")}`;
 }
+
+/** Why a route went in or came out, as the log of changes names it. */
+export const REASONS = {
+  new: "it has traffic, and a slot was free",
+  swap: "a slot goes to the route that carries significantly more",
+  aggregate: "one slot for it carries what several took",
+  always: "selection.always names it",
+  exception: "keeps its packets out of the route above it, which goes elsewhere",
+  "rides along": "the route above it has the same next hop",
+  "cover not needed": "the route that it was an exception to is gone",
+  attributes: "BGP taught it anew, with the same next hop",
+  "next hop": "BGP taught another next hop",
+  "next hop unreachable": "the target can not reach its next hop",
+  withdrawn: "BGP withdrew it",
+  "no slot for an exception": "a new route below it goes elsewhere, and no slot was left for that",
+  idle: "it had no traffic for selection.idle_timeout",
+  policy: "the configuration leaves it out",
+  capacity: "there is room for fewer routes than before",
+  refused: "the target refused a change that it needs",
+  "default changed": "the default route has another next hop",
+  "default withdrawn": "the default route is gone",
+  resent: "the target was told again",
+};
