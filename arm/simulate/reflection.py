@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from arm.bgp.encode import encode_update, path_attributes
 from arm.bgp.peer import Peer, Role
-from arm.model import parse_address
+from arm.model import Family, parse_address, parse_prefix
 from arm.simulate.announcer import Announcer
 from arm.simulate.control import ControlServer
 from arm.simulate.feed import TICK, Feed
@@ -27,6 +28,11 @@ UPSTREAMS: Final = (
     Upstream(1, 65135, parse_address("10.0.0.135"), parse_address("fd00::135")),
 )
 """The default route is that of the first."""
+OWN: Final = {
+    Family.IPV4: (parse_prefix("198.18.0.0/15"), parse_address("10.0.0.1")),
+    Family.IPV6: (parse_prefix("fd00::/16"), parse_address("fd00::1")),
+}
+"""The network's own prefixes and where they are: the sampler's traffic that comes from the Internet goes there."""
 
 
 class Reflection(Announcer):
@@ -38,6 +44,13 @@ class Reflection(Announcer):
 
     def _upstream_of(self, path: int) -> Upstream:
         return self._upstreams[self.table.paths.best(path)]
+
+    def _default_update(self, family: Family, variant: Variant) -> list[bytes]:
+        """The default route, and behind it one's own network."""
+        prefix, next_hop = OWN[family]
+        ipv4 = family is Family.IPV4
+        raw = path_attributes(as_path=(), next_hop=next_hop if ipv4 else None, local_pref=self._local_pref)
+        return [*super()._default_update(family, variant), *encode_update(raw, next_hop, [prefix])]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
