@@ -7,6 +7,7 @@ that many readers want at once are shared for a moment (`shared`): fifty open pa
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from arm.observe.switch import SwitchCounters
 from arm.observe.trend import Points, Trend, point
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 60
 """How far back `earlier` can see."""
@@ -115,10 +118,11 @@ class Board:
         """Like `ask`, but an answer to the same `key` that is less than half a second old is given again."""
         return self.once(key, SHARED_SECONDS, lambda: self.ask(question))
 
-    def once(self, key: Hashable, seconds: float, make: Callable[[], T]) -> T:
+    def once(self, key: Hashable, seconds: float, make: Callable[[], T], *, stale: float = 0.0) -> T:
         """What `make` gives, or what it gave for the same `key` less than `seconds` ago.
 
-        Those who ask while it is being made wait for that. The answer must not be changed by anyone.
+        Those who ask while it is being made wait for that; but for `stale` seconds more they are given the old answer,
+        while a new one is made behind their backs. The answer must not be changed by anyone.
         """
         with self._lock:
             shared = self._shared.get(key)
@@ -126,9 +130,28 @@ class Board:
                 if len(self._shared) >= _SHARED_ANSWERS:
                     self._shared.clear()
                 shared = self._shared[key] = _Shared(threading.Lock())
+        if seconds < self._clock() - shared.at <= seconds + stale:
+            if shared.lock.acquire(blocking=False):
+                try:
+                    threading.Thread(target=self._renew, args=(shared, make), name="renew", daemon=True).start()
+                except RuntimeError:
+                    shared.lock.release()
+                    raise
+            old: T = shared.answer
+            return old
         with shared.lock:
             if self._clock() - shared.at > seconds:
                 shared.answer = make()
                 shared.at = self._clock()
             answer: T = shared.answer
             return answer
+
+    def _renew(self, shared: _Shared, make: Callable[[], object]) -> None:
+        """Make an answer anew; its lock is held. Where that fails the old one only grows older."""
+        try:
+            shared.answer = make()
+            shared.at = self._clock()
+        except Unavailable:
+            log.debug("answer not renewed: the engine is busy")
+        finally:
+            shared.lock.release()

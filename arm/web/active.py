@@ -1,7 +1,7 @@
 """All prefixes with traffic, with their routes and states: what sorting, filtering and adding up start from.
 
-Made at most once in a few seconds, in portions, and shared by all who ask. A list of 20,000 takes the engine some 20 ms
-for the routes and as much for the states, a thousand prefixes at a time.
+Made at most once in a few seconds, in portions, on a thread of its own, and shared by all who ask. A list of 20,000
+takes the engine some 20 ms for the routes and as much for the states, a thousand prefixes at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from arm.web.topprefixes import Table, rank, traffic
 T = TypeVar("T")
 
 KEPT_SECONDS = 2.0
+STALE_SECONDS = 8.0
+"""For so much longer the list of before is given, while the next one is made: nobody who searches waits for it."""
 PORTION = 1_000
 RIGHT = frozenset({"installed", "rides", "default"})
 """States in which packets take their own way, in hardware or by default."""
@@ -31,7 +33,7 @@ def routes(board: Board, family: Family, direction: str) -> Sequence[tuple[Route
         rates, scale = snapshot.rates, snapshot.scale
         return [(route, rates[route.prefix] * scale) for route in Table(board).routes(ranked)]
 
-    return board.once(("active", family, direction), KEPT_SECONDS, make)
+    return board.once(("active", family, direction), KEPT_SECONDS, make, stale=STALE_SECONDS)
 
 
 def states(board: Board, family: Family, direction: str) -> Mapping[Prefix, str]:
@@ -43,7 +45,7 @@ def states(board: Board, family: Family, direction: str) -> Mapping[Prefix, str]
             zip(prefixes, in_portions(board, prefixes, lambda engine, some: engine.state_of(some)), strict=True)
         )
 
-    return board.once(("states", family, direction), KEPT_SECONDS, make)
+    return board.once(("states", family, direction), KEPT_SECONDS, make, stale=STALE_SECONDS)
 
 
 def in_portions(

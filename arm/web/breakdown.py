@@ -87,7 +87,7 @@ def document(board: Board, query: Query, countries: Countries) -> Json:
     """/arm/traffic/json."""
     total = traffic(board, query.family, query.direction).total
     asked = ("sums", query.family, query.direction, query.by, query.country)
-    sums = board.once(asked, active.KEPT_SECONDS, lambda: _sums(board, query, countries))
+    sums = board.once(asked, active.KEPT_SECONDS, lambda: _sums(board, query, countries), stale=active.STALE_SECONDS)
     ranked = sorted(sums.items(), key=lambda item: (-item[1].rate, item[0]))
     return {
         "family": family_key(query.family),

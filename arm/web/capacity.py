@@ -21,6 +21,7 @@ from arm.web.topprefixes import rank, traffic
 
 COSTED = 50_000
 KEPT_SECONDS = 5.0
+STALE_SECONDS = 15.0
 _PORTION = 250
 """A short prefix has thousands of more-specifics to look at, so fewer at a time than elsewhere."""
 
@@ -90,7 +91,7 @@ def steps(most: int) -> list[int]:
 
 def document(board: Board, family: Family) -> Json:
     """/arm/capacity/json."""
-    found = board.once(("capacity", family), KEPT_SECONDS, lambda: curve(board, family))
+    found = board.once(("capacity", family), KEPT_SECONDS, lambda: curve(board, family), stale=STALE_SECONDS)
     status = board.status()
     now = status.families[family]
     minute = [one.families[family].hits for one in board.recent(shapes.MINUTE_SECONDS) if family in one.families]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fake_arm import NOW_MS, FakeEngine, status
+from polling import until
 
 from arm.model import Family
 from arm.observe.board import Board, Busy, Starting
@@ -112,6 +113,47 @@ def test_those_who_ask_at_once_wait_for_one_answer() -> None:
         release.set()
         assert [answer.result(5) for answer in answers] == [7] * 8
     assert engine.questions == 1
+
+
+def test_an_old_answer_is_given_while_the_next_one_is_made_by_nobody_who_asks() -> None:
+    now = [0.0]
+    board = Board(FakeEngine().ask, clock=lambda: now[0])
+    made: list[str] = []
+    go = threading.Event()
+
+    def make() -> int:
+        made.append(threading.current_thread().name)
+        assert len(made) != 2 or go.wait(5)
+        return len(made)
+
+    def ask() -> int:
+        return board.once("key", 2.0, make, stale=8.0)
+
+    assert ask() == 1
+    now[0] = 3.0
+    assert [ask(), ask()] == [1, 1]
+    go.set()
+    until(lambda: ask() == 2)
+    assert made == [threading.current_thread().name, "renew"]
+    now[0] = 14.0
+    assert ask() == 3
+    assert made[-1] == threading.current_thread().name
+
+
+def test_an_answer_that_can_not_be_renewed_is_tried_again() -> None:
+    now = [0.0]
+    board = Board(FakeEngine().ask, clock=lambda: now[0])
+    tries: list[int] = []
+
+    def make() -> int:
+        tries.append(1)
+        if len(tries) == 2:
+            raise Busy("busy")
+        return len(tries)
+
+    assert board.once("key", 2.0, make, stale=8.0) == 1
+    now[0] = 3.0
+    until(lambda: board.once("key", 2.0, make, stale=8.0) == 3)
 
 
 def test_readers_and_the_publisher_never_trip_over_each_other() -> None:
