@@ -29,6 +29,7 @@ REMEMBERED_SECONDS = 60
 SHARED_SECONDS = 0.5
 """How long an answer is given to others: half of what the page takes between two questions."""
 _SHARED_ANSWERS = 64
+_FORGOTTEN_SECONDS = 30.0
 
 
 class Unavailable(Exception):  # noqa: N818 - a state that passes, not a mistake of the caller
@@ -128,7 +129,7 @@ class Board:
             shared = self._shared.get(key)
             if shared is None:
                 if len(self._shared) >= _SHARED_ANSWERS:
-                    self._shared.clear()
+                    self._forget()
                 shared = self._shared[key] = _Shared(threading.Lock())
         if seconds < self._clock() - shared.at <= seconds + stale:
             if shared.lock.acquire(blocking=False):
@@ -145,6 +146,13 @@ class Board:
                 shared.at = self._clock()
             answer: T = shared.answer
             return answer
+
+    def _forget(self) -> None:
+        """Make room: what nobody has asked for lately goes, or else all. With the lock held."""
+        limit = self._clock() - _FORGOTTEN_SECONDS
+        self._shared = {key: one for key, one in self._shared.items() if one.at > limit or one.lock.locked()}
+        if len(self._shared) >= _SHARED_ANSWERS:
+            self._shared.clear()
 
     def _renew(self, shared: _Shared, make: Callable[[], object]) -> None:
         """Make an answer anew; its lock is held. Where that fails the old one only grows older."""

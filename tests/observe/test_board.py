@@ -140,6 +140,18 @@ def test_an_old_answer_is_given_while_the_next_one_is_made_by_nobody_who_asks() 
     assert made[-1] == threading.current_thread().name
 
 
+def test_answers_that_many_share_are_not_forgotten_for_those_of_one() -> None:
+    now = [0.0]
+    board = Board(FakeEngine().ask, clock=lambda: now[0])
+    made: list[int] = []
+    for number in range(500):
+        now[0] += 1.0
+        board.once(("of one", number), 0.5, lambda: None)
+        board.once("of many", 2.0, lambda: made.append(1))
+    assert len(made) == pytest.approx(500 / 3, abs=2)
+    assert len(board._shared) <= 64
+
+
 def test_an_answer_that_can_not_be_renewed_is_tried_again() -> None:
     now = [0.0]
     board = Board(FakeEngine().ask, clock=lambda: now[0])
