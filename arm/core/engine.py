@@ -206,6 +206,7 @@ class Engine(Explainer):
         self._inflight.clear()
         for family, state in self.families.items():
             state.told = family not in event.families
+            state.planner.dead.clear()  # it says anew what it cannot reach
             state.found = None
             if event.found is not None:
                 state.found = {p: hop for p, hop in event.found.items() if family_of(p) is family}

@@ -57,7 +57,7 @@ class FamilyEngine:
         """The table has been complete once: from then on there is a choice."""
         self.told = False
         """The target knows the choice and needs only what changes."""
-        self.found: Mapping[Prefix, bytes] | None = None
+        self.found: dict[Prefix, bytes] | None = None
         self.since: dict[Prefix, float] = {}
         """When an installed entry was put in or last changed."""
         self.hits = Hits()
@@ -177,6 +177,8 @@ class FamilyEngine:
             self.fib.assume(prefix, self._found_entry(prefix, next_hop))
         self.since = dict.fromkeys(found, now)
         self.selection.rebuild(now)
+        for next_hop in tuple(self.planner.dead):
+            self.next_hop_down(next_hop, now)
         self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
         self._install(wanted, "remembered", now)
 
@@ -211,6 +213,8 @@ class FamilyEngine:
 
     def lost(self, prefix: Prefix, now: float) -> None:
         """An installed entry does not stand any more, though ARM did not remove it."""
+        if self.found is not None:
+            self.found.pop(prefix, None)
         self.fib.assume(prefix, None)
         self._bar(prefix, now)
         self.check_refused(now)

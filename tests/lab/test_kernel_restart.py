@@ -77,7 +77,7 @@ def settled(lab: RunningLab) -> Mapping[str, int]:
         now = (target["counters"], target["pending"])
         if now != latest[0]:
             latest = (now, time.monotonic())
-        return bool(target["counters"]) and time.monotonic() - latest[1] > 2
+        return bool(target["counters"]) and not target["pending"] and time.monotonic() - latest[1] > 2
 
     until("ARM to have nothing to do", quiet, 60, every=0.2)
     counters: dict[str, int] = latest[0][0]

@@ -11,10 +11,10 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from arm.model import FAMILIES, Applied, Event, Family, NextHopDown, NextHopUp, Plan, TargetUp, format_next_hop
+from arm.model import FAMILIES, Applied, Event, Family, NextHopDown, NextHopUp, Plan, Prefix, TargetUp, format_next_hop
 from arm.target.kernel import messages
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.applier import Applier
@@ -27,7 +27,7 @@ from arm.target.kernel.nexthops import Group, NextHops
 from arm.target.kernel.objects import Objects
 from arm.target.kernel.repair import Repairs
 from arm.target.kernel.topology import Topology
-from arm.target.kernel.watcher import Findings, Watcher
+from arm.target.kernel.watcher import HARDWARE, Findings, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,9 @@ class KernelSession:
         self.repairs = Repairs(self.applier, self.ledger, self.nexthops, emit)
         self._now = self._next_audit = self._next_forget = 0.0
         self._busy = False
+        self._unreachable: Sequence[Group] = ()
+        self._told_by_hardware: dict[Prefix, int] = {}
+        """What the hardware says of the routes that were found."""
 
     def close(self) -> None:
         """Close the sockets; routes stay."""
@@ -104,13 +107,15 @@ class KernelSession:
         for route in own:
             if route.metric == self._settings.metric:
                 self.ledger.put(route.prefix, route.nexthop if route.kind == nl.RTN_UNICAST else UNKNOWN)
+                if route.flags & HARDWARE:
+                    self._told_by_hardware[route.prefix] = route.flags & HARDWARE
         families = ((number, self.ledger.family_of(number)) for number in list(self.ledger.users) if number != UNKNOWN)
         self.nexthops.adopt((number, family) for number, family in families if family is not None)
         changes = self.nexthops.refresh()
         known = {group.number: group.next_hop for group in self.nexthops.groups.values()}
         found = {prefix: known.get(number, b"") for prefix, number in self.ledger.routes.items()}
         log.info("kernel read table=%d own_routes=%d next_hops=%d", self._settings.table, len(found), len(known))
-        self._tell((), changes.down)
+        self._unreachable = changes.down
         return TargetUp(found)
 
     def apply(self, plan: Plan) -> Applied:
@@ -119,12 +124,20 @@ class KernelSession:
         self._tell((), self.nexthops.take_found_down())
         return applied
 
+    def _begin(self) -> None:
+        """Once the engine knows what was found, what is wrong with it: next hops, routes that the hardware refused."""
+        down, self._unreachable = self._unreachable, ()
+        self._tell((), (group for group in down if not group.up))
+        refused, self._told_by_hardware = self._told_by_hardware, {}
+        self.repairs.hardware_says(refused)
+
     def listen(self) -> None:
         """Look at what happened meanwhile, and do what it calls for."""
         if self._busy:
             return  # called from within a repair
         self._busy = True
         try:
+            self._begin()
             try:
                 self._watcher.feed(self.monitor.read(READ_AT_ONCE))
                 findings = self._watcher.take()

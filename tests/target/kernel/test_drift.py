@@ -1,13 +1,15 @@
 """What other programs do to ARM's routes, in real kernel tables: undone, or reported, and theirs left alone."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 from fake_kernel import RefusingChannel
 from namespaces import out, plan, put, wait_for
 
-from arm.model import Drift, format_prefix, parse_prefix
+from arm.model import Drift, TargetUp, format_prefix, parse_prefix
 from arm.target.kernel import netlink as nl
+from arm.target.kernel import session as session_module
 from arm.target.kernel.channel import OverrunError
 from arm.target.kernel.messages import RouteMessage
 
@@ -194,6 +196,26 @@ def test_a_route_that_the_hardware_refused_counts_as_out_and_the_estimate_shrink
     assert switch.own().keys() == {"203.0.113.0/24"}
     assert [(one.room, one.held) for one in session.applier.take_refusals()] == [(True, 2)]
     assert session.repairs.hardware == {parse_prefix("203.0.113.0/24"): nl.RTM_F_OFFLOAD}
+
+
+def test_what_the_hardware_had_refused_before_a_start_comes_out(switch, open_session, events, monkeypatch):
+    first = open_session()
+    first.apply(plan(put(Q4, "10.0.1.2"), put(P4, "10.0.2.2"), put("203.0.113.0/24", "10.0.1.2")))
+    first.close()
+    dump = session_module.read_kernel
+
+    def flagged(*arguments, **named):
+        return [
+            replace(route, flags=nl.RTM_F_OFFLOAD_FAILED if route.prefix == parse_prefix(Q4) else nl.RTM_F_OFFLOAD)
+            for route in dump(*arguments, **named)
+        ]
+
+    monkeypatch.setattr(session_module, "read_kernel", flagged)
+    second = open_session()
+    second.listen()
+    assert events.of(TargetUp)[-1].found.keys() >= {parse_prefix(Q4)}
+    assert sorted(drifts(events)) == sorted([(Q4, False), (P4, False)])
+    assert switch.own().keys() == {"203.0.113.0/24"}
 
 
 def test_a_route_that_can_not_be_put_back_is_reported_with_the_reason(switch, open_session, events):

@@ -222,6 +222,17 @@ def test_a_next_hop_that_moved_during_a_restart_is_followed_at_once(switch, open
     assert switch.leads_to("198.51.100.7") == "d1"
 
 
+def test_what_cannot_be_reached_at_a_start_is_told_after_what_was_found(switch, open_session, events):
+    first = open_session()
+    first.apply(plan(put(Q4, "10.0.1.2"), put(Q6, "fd00:1::2"), put("203.0.113.0/24", "10.0.2.2")))
+    first.close()
+    second = open_session(interfaces=("d0", "d2"))
+    assert heard(second, events, NextHopDown, 2) == {parse_address("10.0.1.2"), parse_address("fd00:1::2")}
+    kinds = [type(event) for event in events if isinstance(event, (TargetUp, NextHopDown))]
+    assert kinds == [TargetUp, TargetUp, NextHopDown, NextHopDown]
+    assert events.of(TargetUp)[-1].found[parse_prefix(Q4)] == parse_address("10.0.1.2")
+
+
 def test_own_routes_of_another_metric_are_removed_at_the_start_and_foreign_ones_are_not(switch, open_session, events):
     switch.ip("route add 203.0.113.0/24 via 10.0.1.2 proto 210 metric 77")
     switch.ip("-6 route add 2001:db8:77::/48 via fd00:1::2 proto 210 metric 77")
