@@ -1,11 +1,11 @@
 """The flow cache of one definition: an exponentially weighted moving average for each flow, in bounded memory.
 
 A sample of value v adds v/t to its flow's rate, and all rates fall by the factor e every t seconds; that is stored
-without touching idle flows (forward decay: Cormode 2009). No more than 2*capacity flows are kept. When there are more,
-the capacity+1st largest weight is taken off all of them and those that reach zero are forgotten (Misra and Gries 1982,
-in batches). Hence the bound: a flow's value is never too high, and too low by at most W/(capacity+1), where W is the
-definition's total over all flows: whatever carries more than that share is there. While no more than 2*capacity
-flows are active nothing is taken off, and every value is exact up to sampling.
+without touching idle flows (forward decay: Cormode 2009). No more than 2*capacity flows are kept after a batch: when
+there are more, the capacity+1st largest weight is taken off all of them and those that reach zero are forgotten (Misra
+and Gries 1982, in batches). Hence the bound: a flow's value is never too high, and too low by at most W/(capacity+1),
+where W is the definition's total over all flows: whatever carries more than that share is there. While no more than
+2*capacity flows are active nothing is taken off, and every value is exact up to sampling.
 
 No clock and no lock: times are passed in, and one thread at a time may call.
 """
@@ -66,7 +66,7 @@ class FlowCache:
 
     def add(self, keys: Sequence[Key], amounts: Sequence[float | None], weight: float) -> None:
         """Count amounts, each for the flow of its key; what lacks an amount or a part of its key is left out."""
-        flows, most = self._flows, 2 * self.capacity
+        flows = self._flows
         get = flows.get
         source: Source | None = None
         total = 0.0
@@ -74,20 +74,14 @@ class FlowCache:
             if amount is None or None in key:
                 continue
             weighted = amount * weight
-            old = get(key)
-            if old is not None:
-                flows[key] = old + weighted
-            else:
-                flows[key] = weighted
-                if len(flows) > most:
-                    self._prune()
-                    flows = self._flows
-                    get = flows.get
+            flows[key] = get(key, 0.0) + weighted
             if key[0] is not source:  # samples of a source come one after the other
                 self._add_total(source, total)
                 source, total = key[0], 0.0
             total += weighted
         self._add_total(source, total)
+        if len(flows) > 2 * self.capacity:
+            self._prune()
 
     def _add_total(self, source: Source | None, weighted: float) -> None:
         if source in self._sources:

@@ -59,6 +59,8 @@ class Compiler:
             if name not in KEYS:
                 raise LanguageError(_unknown(name), field, term.at, text)
             self.names.add(name)
+        elif name in routes.MASKS:
+            self.names.add(name.partition(":")[2])
         elif name not in self.plan:
             functions = Functions(self._around, lambda inner: self._term(inner, field, text), field, text)
             self.plan[name] = functions.build(term)

@@ -45,13 +45,19 @@ class Known:
 
 
 _SOURCE: Final = ("ipsourcemaskbits", "bgpsourceas", "bgpsourcepeeras")
+_MASK_SOURCE: Final = ("mask:ipsource", "mask:ip6source")
 _DESTINATION: Final = (
     *("ipdestinationmaskbits", "bgpnexthop", "bgpnexthop6", "bgpas", "bgpdestinationas", "bgpdestinationpeeras"),
     *("bgpdestinationaspath", "bgpcommunities", "bgplocalpref"),
 )
+_MASK_DESTINATION: Final = ("mask:ipdestination", "mask:ip6destination")
 KEYS: Final = (*_SOURCE, *_DESTINATION)
 """Keys that come from the table."""
-NOTHING: Final = Known(None, dict.fromkeys(_SOURCE), dict.fromkeys(_DESTINATION))
+MASKS: Final = (*_MASK_SOURCE, *_MASK_DESTINATION)
+"""Functions that come with them."""
+NOTHING: Final = Known(
+    None, dict.fromkeys((*_SOURCE, *_MASK_SOURCE)), dict.fromkeys((*_DESTINATION, *_MASK_DESTINATION))
+)
 
 
 class Routes:
@@ -118,10 +124,13 @@ class Routes:
         origin, peer = (self._local_as,) * 2 if internal else (view.origin_as, view.peer_as)
         hop = split_next_hops(route.attributes.next_hop)[0][:16]
         bits = route.prefix[1]
+        prefix = format_prefix(route.prefix)
+        prefixes = (prefix, None) if len(route.prefix[0]) == 4 else (None, prefix)
         return Known(
-            format_prefix(route.prefix),
-            dict(zip(_SOURCE, (bits, origin, peer), strict=True)),
+            prefix,
+            dict(zip((*_SOURCE, *_MASK_SOURCE), (bits, origin, peer, *prefixes), strict=True)),
             {
+                **dict(zip(_MASK_DESTINATION, prefixes, strict=True)),
                 "ipdestinationmaskbits": bits,
                 "bgpnexthop": hop if len(hop) == 4 else None,
                 "bgpnexthop6": hop if len(hop) == 16 else None,
@@ -159,4 +168,5 @@ class Routes:
 
             return compute
 
-        return {name: source(name) for name in _SOURCE} | {name: destination(name) for name in _DESTINATION}
+        sources = {name: source(name) for name in (*_SOURCE, *_MASK_SOURCE)}
+        return sources | {name: destination(name) for name in (*_DESTINATION, *_MASK_DESTINATION)}

@@ -74,7 +74,7 @@ PLAN: Final[Mapping[str, Compute]] = {place: _amount(name) for name, place in AM
 class Sample(dict[str, Value | None]):
     """The keys of one flow sample. Give it up after the datagram has been handled: it holds on to all of it."""
 
-    __slots__ = ("_blank", "_data", "_loaded", "_plan", "_walked", "malformed", "rate")
+    __slots__ = ("_blank", "_data", "_plan", "_walked", "malformed", "rate")
 
     def __init__(
         self,
@@ -93,15 +93,14 @@ class Sample(dict[str, Value | None]):
         self._plan = plan
         self._blank = blank
         self._data = data
-        self._walked = walked
-        self._loaded = False
+        self._walked: Walked | None = walked  # None once the records have been taken apart
         self.rate = rate
         self.malformed = False
 
     def __missing__(self, name: str) -> Value | None:
-        if not self._loaded:
-            self._loaded = True
-            self._load()
+        if self._walked is not None:
+            self._load(self._walked)
+            self._walked = None
             if name in self:
                 return self[name]
         compute = self._plan.get(name)
@@ -109,10 +108,10 @@ class Sample(dict[str, Value | None]):
         self[name] = value
         return value
 
-    def _load(self) -> None:
+    def _load(self, walked: Walked) -> None:
         data = self._data
         self.update(self._blank)
-        _, kind, offset, end, source, _, _, frame, src, dst = self._walked
+        _, kind, offset, end, source, _, _, frame, src, dst = walked
         if kind == FLOW_SAMPLE:
             into, out, count = _COMPACT(data, offset + 20)
             at = offset + FLOW_COMPACT_SIZE
