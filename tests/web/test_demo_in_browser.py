@@ -238,3 +238,28 @@ def test_a_lost_session_turns_the_page_red_with_its_reason(page: Any, demo: Demo
     page.get_by_role("row", name="reflector").get_by_text("established").wait_for()
     page.locator("#health.ok, #health.warning").wait_for()
     assert page.complaints == []
+
+
+ARTICLE = {
+    "as", "direction", "id", "learnedPrefixesAdded", "learnedPrefixesRemoved", "nPrefixes", "pushedPrefixesAdded",
+    "pushedPrefixesRemoved", "startTime", "state", "topPrefixes", "valuePercentCoverage", "valueTopPrefixes",
+    "valueTotal",
+}  # fmt: skip
+ARTICLE_PREFIX = {"aspath", "localpref", "med", "nexthop", "origin", "prefix", "value"}
+
+
+def test_the_question_of_the_article_on_active_routes_has_every_field_and_right_sums(demo: Demo) -> None:
+    answer = demo.get("/bgp/topprefixes/127.0.0.1/json?maxPrefixes=5")
+    assert answer.keys() == ARTICLE
+    assert (answer["as"], answer["id"], answer["state"]) == (65136, "10.0.0.136", "established")
+    assert answer["learnedPrefixesAdded"] - answer["learnedPrefixesRemoved"] == answer["nPrefixes"]
+    entries = answer["topPrefixes"]
+    assert len(entries) == 5
+    assert all(entry.keys() >= ARTICLE_PREFIX for entry in entries)
+    values = [entry["value"] for entry in entries]
+    assert values == sorted(values, reverse=True)
+    assert answer["valueTopPrefixes"] == pytest.approx(sum(values))
+    assert answer["valuePercentCoverage"] == pytest.approx(100 * sum(values) / answer["valueTotal"])
+    # all prefixes together carry what is sampled, but for what has no route
+    everything = demo.get("/bgp/topprefixes/127.0.0.1/json?maxPrefixes=100000")
+    assert everything["valuePercentCoverage"] == pytest.approx(100, abs=0.1)
