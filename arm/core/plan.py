@@ -192,11 +192,21 @@ class Planner:
         over = self._route_above(prefix)
         if over is not None and not self._differs_below(prefix, over.next_hop):
             return 1
-        covers = [p for p in self.fib.inside(prefix) if self.fib.entries[p].kind is Kind.COVER]
-        only = sum(1 for p in covers if self.fib.parent(p) == prefix)
         if over is None:
-            return 1 + only
-        return only if self.default is not None else 0
+            return 1 + self._covers_next_to(prefix)
+        return self._covers_next_to(prefix) if self.default is not None else 0
+
+    def _covers_next_to(self, prefix: Prefix) -> int:
+        """Covers inside an installed prefix with no other entry between."""
+        entries, bits = self.fib.entries, self.family.bits
+        # A parent comes before its children, and a subtree without a gap.
+        count, top, top_bits = 0, -1, 0
+        for p in self.fib.inside(prefix):
+            number = int.from_bytes(p[0], "big")
+            if top < 0 or number >> (bits - top_bits) != top:
+                top, top_bits = number >> (bits - p[1]), p[1]
+                count += entries[p].kind is Kind.COVER
+        return count
 
     def _remove(self, prefix: Prefix, reason: str) -> None:
         """Take an entry out that nothing needs any more, and then the covers that only it needed."""

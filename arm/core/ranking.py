@@ -11,7 +11,7 @@ Invariant: an entry of the heap counts only if its key is the one in `keys`.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from arm.model import Prefix
@@ -67,13 +67,19 @@ class Ranking:
                 return prefix
         return None
 
-    def take(self) -> Prefix | None:
-        """As `weakest`, and set it aside: `put` brings it back."""
+    def take(self) -> tuple[float, Prefix] | None:
+        """As `weakest`, with its key, and set it aside: `put` or `restore` brings it back."""
         prefix = self.weakest()
-        if prefix is not None:
-            heapq.heappop(self._heap)
-            del self.keys[prefix]
-        return prefix
+        if prefix is None:
+            return None
+        heapq.heappop(self._heap)
+        return self.keys.pop(prefix), prefix
+
+    def restore(self, taken: Iterable[tuple[float, Prefix]]) -> None:
+        """Bring back what was taken, if nothing has changed since."""
+        for key, prefix in taken:
+            self.keys[prefix] = key
+            heapq.heappush(self._heap, (key, prefix))
 
     def go_round(self, seconds: float) -> None:
         """Look again at the share of all prefixes that is due after so many seconds."""

@@ -170,40 +170,41 @@ class Standing:
         `outside` stay: what goes in there may need their slots itself. A route with many covers may be the weakest by
         the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in nobody's way.
         """
-        victims: list[Prefix] = []
-        aside: list[Prefix] = []
-        lumps: list[tuple[float, int, Prefix]] = []
+        victims: list[tuple[float, Prefix]] = []
+        aside: list[tuple[float, Prefix]] = []
+        lumps: list[tuple[float, int, tuple[float, Prefix]]] = []
         loss = price = credit = 0.0
         left = lacking
         while left > 0 and len(victims) < most and len(aside) < most and len(lumps) < _LUMPS:
-            prefix = self._ranking.take()
-            if prefix is None:
+            taken = self._ranking.take()
+            if taken is None:
                 break
+            prefix = taken[1]
             if outside is not None and contains(outside, prefix):
-                aside.append(prefix)
+                aside.append(taken)
                 continue
             freed = self.planner.slots_freed(prefix)
             record = self._carried.get(prefix)
             value = self.estimates.worth(record) if record is not None else 0.0
             if 0 < freed <= left:
-                victims.append(prefix)
+                victims.append(taken)
                 loss, price, left = loss + value, value / freed, left - freed
                 continue
-            aside.append(prefix)
+            aside.append(taken)
             if freed >= lacking:
-                lumps.append((value, freed, prefix))
+                lumps.append((value, freed, taken))
         if left > 0:
             loss = math.inf
-        for value, freed, prefix in lumps:
+        for value, freed, taken in lumps:
             rest = price * (freed - lacking)
             if value - rest < loss:
                 aside += victims
-                aside.remove(prefix)
-                victims, loss, credit, left = [prefix], value - rest, rest, 0
+                aside.remove(taken)
+                victims, loss, credit, left = [taken], value - rest, rest, 0
         if left > 0:
             aside, victims = aside + victims, []
-        self._put_back(aside)
-        return victims, credit
+        self._ranking.restore(aside)
+        return [prefix for _, prefix in victims], credit
 
     def _put_back(self, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:

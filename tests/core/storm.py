@@ -229,8 +229,9 @@ class Storm:
         self.send(Traffic(batch, 0.1))
 
     def full(self) -> bool:
-        """True if all slots but the reserve are taken."""
-        return all(self.engine.families[f].selection.free <= 0 for f in self.families)
+        """True if next to all slots but the reserve are taken; a swap may leave a few for who comes next."""
+        selections = [self.engine.families[family].selection for family in self.families]
+        return all(selection.free <= selection.usable // 25 for selection in selections)
 
     def used(self, family: Family) -> int:
         return len(self.judges[family].stands.entries)

@@ -26,14 +26,20 @@ RATE, SECONDS = 10_000, 30
 SLOTS = 1000
 
 
-def full(slots: int, *, size: int = 20_000, seed: int = 1) -> Storm:
-    """A table of some 17,000 prefixes for each family, and enough traffic to take every slot but the reserve."""
-    storm = Storm(slots, seed=seed)
+def busy(slots: int, *, size: int) -> Storm:
+    """A table of about that many prefixes for each family, and more traffic than the slots do for."""
+    storm = Storm(slots)
     storm.fill(size)
     storm.complete()
     for _ in range(20):
         storm.traffic(slots // 4, spread=slots * 6)
         storm.now += 0.1
+    return storm
+
+
+def full(slots: int) -> Storm:
+    """The same with some 17,000 prefixes for each family; all slots but the reserve are taken."""
+    storm = busy(slots, size=20_000)
     assert storm.full()
     return storm
 
@@ -90,7 +96,7 @@ def test_ten_thousand_updates_a_second_for_thirty_seconds_never_break_the_rule_n
             while storm.updates < due:
                 storm.learn([changes.one() for _ in range(storm.chance.choice((1, 3, 20, 100)))])
             storm.now += 0.1
-            storm.traffic(100, spread=6000)
+            storm.traffic(40, spread=6000)
         storm.now -= 1.0
         storm.tick()
     assert storm.updates - first >= RATE * SECONDS
@@ -157,7 +163,7 @@ def test_a_peer_that_takes_everything_away_and_comes_back_never_breaks_the_rule_
         storm.send(FeedDown(storm.feed, "hold timer expired", retain=5.0))
         for _ in range(4):
             storm.tick()
-            storm.traffic(100, spread=6000)
+            storm.traffic(40, spread=6000)
         assert storm.full(), "its routes are kept for a while"
         storm.forget()
         for _ in range(3):
@@ -240,7 +246,7 @@ def rage(storm: Storm) -> None:
 
 def test_a_planner_that_forgets_exceptions_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Planner, "_cover_or_demote", lambda *_: None)
-    storm = full(300, size=3000)
+    storm = busy(300, size=3000)
     with pytest.raises(AssertionError, match="are wrong after"):
         rage(storm)
 
