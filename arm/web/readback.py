@@ -6,9 +6,21 @@ on meanwhile: it is asked before and after, and what agrees with either is no di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from arm.model import Entry, Family, Holding, Kind, Prefix, Route, family_of, format_next_hop, format_prefix
+from arm.model import (
+    FAMILIES,
+    Entry,
+    Family,
+    Holding,
+    Kind,
+    Prefix,
+    Route,
+    family_of,
+    format_next_hop,
+    format_prefix,
+)
 from arm.observe.board import Board
 from arm.web import active
 from arm.web.shapes import Json
@@ -27,10 +39,20 @@ AGAINST_TABLE = "not as in the table"
 Wanted = Mapping[Prefix, Entry]
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One moment of both families, as the target has it, with what the engine wanted before and after it was asked."""
+
+    holding: Holding | None
+    error: str | None
+    before: Mapping[Family, Wanted]
+    after: Mapping[Family, Wanted]
+
+
 def document(board: Board, family: Family, most: int) -> Json:
     """The part `target` of /arm/diff/json."""
     target = board.status().target
-    found = board.once(("holding", family), KEPT_SECONDS, lambda: compare(board, family))
+    found = board.once(("difference", family), KEPT_SECONDS, lambda: compare(board, family))
     return (
         {"up": target.up, "pending": target.pending, "failed": target.failed}
         | found
@@ -38,21 +60,33 @@ def document(board: Board, family: Family, most: int) -> Json:
     )
 
 
-def compare(board: Board, family: Family) -> Json:
+def picture(board: Board) -> Picture:
     """Ask the engine, the target, and the engine again."""
-    before = board.ask(lambda engine: engine.installed(family))
     error = None
     holding: Holding | None = None
+    before = {family: _wanted(board, family) for family in FAMILIES}
     try:
         holding = board.holding()
     except OSError as failed:
         error = f"the target cannot be asked: {failed.strerror or failed}"
+    return Picture(holding, error, before, {family: _wanted(board, family) for family in FAMILIES})
+
+
+def compare(board: Board, family: Family) -> Json:
+    """Where wanted, held and the full table differ."""
+    seen = board.once("picture", KEPT_SECONDS, lambda: picture(board))
+    holding, before, after = seen.holding, seen.before[family], seen.after[family]
     if holding is None:
-        return {"source": None, "error": error, "routes": None, "differences_number": 0, "differences": []}
+        return {"source": None, "error": seen.error, "routes": None, "differences_number": 0, "differences": []}
     held = {prefix: hop for prefix, hop in holding.routes.items() if family_of(prefix) is family}
-    after = board.ask(lambda engine: engine.installed(family))
     prefixes = sorted(held.keys() | before.keys() | after.keys())
     routes = active.in_portions(board, prefixes, lambda engine, some: engine.routes(some))
+    found = [
+        (prefix, what, route)
+        for prefix, route in zip(prefixes, routes, strict=True)
+        if (what := difference(prefix, before, after, held, route)) is not None
+    ]
+    outdated = _outdated(board, family, [prefix for prefix, what, _ in found if what == AGAINST_TABLE])
     rows = [
         {
             "prefix": format_prefix(prefix),
@@ -61,8 +95,8 @@ def compare(board: Board, family: Family) -> Json:
             "held": _text(held.get(prefix)),
             "table": _text(route.attributes.next_hop if route is not None else None),
         }
-        for prefix, route in zip(prefixes, routes, strict=True)
-        if (what := difference(prefix, before, after, held, route)) is not None
+        for prefix, what, route in found
+        if prefix not in outdated
     ]
     return {
         "source": holding.source,
@@ -84,12 +118,23 @@ def difference(
             return MISSING
         return EXTRA if wanted == (None, None) else OTHER
     entry = after.get(prefix)
-    if entry is not None and entry.kind is Kind.ROUTE and hop == entry.next_hop:
-        # The table was asked last: what it learned since is on its way.
-        stood = before.get(prefix) == entry
-        if stood and (route is None or route.attributes.next_hop != hop):
-            return AGAINST_TABLE
+    as_wanted = entry is not None and entry.kind is Kind.ROUTE and hop == entry.next_hop
+    if as_wanted and (route is None or route.attributes.next_hop != hop):
+        return AGAINST_TABLE
     return None
+
+
+def _outdated(board: Board, family: Family, prefixes: Sequence[Prefix]) -> set[Prefix]:
+    """Those of which table and choice agree when both are asked in one moment: the table had changed meanwhile."""
+    if not prefixes:
+        return set()
+    wanted, routes = board.ask(lambda engine: (engine.installed(family), engine.routes(prefixes)))
+    pairs = zip(prefixes, routes, strict=True)
+    return {p for p, route in pairs if _hop(wanted.get(p)) in (None, route and route.attributes.next_hop)}
+
+
+def _wanted(board: Board, family: Family) -> Wanted:
+    return board.ask(lambda engine: engine.installed(family))
 
 
 def _hop(entry: Entry | None) -> bytes | None:

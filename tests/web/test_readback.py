@@ -8,7 +8,7 @@ import pytest
 from fake_arm import FakeEngine, status
 
 from arm.config import Config
-from arm.model import Entry, Holding, Kind, Prefix, parse_address, parse_prefix
+from arm.model import Entry, Holding, Kind, Prefix, Route, parse_address, parse_prefix
 from arm.observe.board import Board
 from arm.web.app import create_app
 from arm.web.readback import AGAINST_TABLE, EXTRA, MISSING, OTHER
@@ -78,6 +78,17 @@ def test_what_changes_while_the_target_is_asked_is_no_difference(world: World) -
         return Holding("read from the kernel", world.routes)
 
     world.holding = asked
+    assert world.differences() == {}
+
+
+def test_a_table_that_changed_meanwhile_is_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = world.engine.routes
+    other = next(path for path in world.engine.table.values() if path.next_hop != world.engine.table[Q].next_hop)
+    monkeypatch.setattr(
+        world.engine,
+        "routes",
+        lambda prefixes: [Route(p, other) if len(prefixes) > 1 and p == Q else asked([p])[0] for p in prefixes],
+    )
     assert world.differences() == {}
 
 
