@@ -67,11 +67,9 @@ class Explainer(Surveyor):
 
     def routes(self, prefixes: Sequence[Prefix]) -> Sequence[Route | None]:
         """The routes of exactly these prefixes; None where the table has none."""
-        found: list[Route | None] = []
-        for prefix in prefixes:
-            winner = self.families[family_of(prefix)].rib.winner(prefix)
-            found.append(Route(prefix, winner) if winner is not None else None)
-        return found
+        winner_of = {4: self.families[Family.IPV4].rib.winner, 16: self.families[Family.IPV6].rib.winner}
+        found = [(prefix, winner_of[len(prefix[0])](prefix)) for prefix in prefixes]
+        return [None if winner is None else Route(prefix, winner) for prefix, winner in found]
 
     def matches(self, addresses: Sequence[bytes]) -> Sequence[Route | None]:
         """The longest match of each packed address; None where the table has none."""
