@@ -1,12 +1,16 @@
-"""The example scripts of the analytics on the virtual switch: the right keys, within two seconds of the attack."""
+"""The analytics on the virtual switch: the example scripts print the right keys within two seconds of the attack, and
+values are those of the packets that were really sent."""
 
 from __future__ import annotations
 
+import json
+import math
 import queue
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +135,40 @@ def test_the_sources_of_an_amplification_attack_are_printed_within_two_seconds(l
             assert max(late.values()) < SOON, late
     finally:
         script.close()
+
+
+def test_values_are_those_of_the_packets_that_were_sent(lab: RunningLab) -> None:
+    sources = Networks(lab.table()).pick(4)
+    victim = sources.pop()
+    rates = dict(zip(sources, (2000, 1000, 400), strict=True))
+    for value in ("frames", "bytes"):
+        put(lab, f"/flow/true_{value}/json", {"keys": "ipsource,udpsourceport", "value": value, "t": 1})
+    words = [word for source, rate in rates.items() for word in (source, 4444, victim, rate)]
+    with inside(lab, "client", ATTACKER, "udp", 60, *words) as began:
+        end = int(began[0]) / 1e9 + 5  # of the average nothing is left that was before
+        until("the averages to settle", lambda: time.monotonic() > end, 20)
+        frames, octets = (values(lab, f"true_{value}") for value in ("frames", "bytes"))
+    for source, rate in rates.items():
+        key = f"{source},4444"
+        # sampling one in N leaves the variance (N-1) rate/(2 t) to an average over t; six of its deviations, and a
+        # tenth for packets that are sent a little late
+        bound = 6 * math.sqrt((lab.layout.sampling - 1) * rate / 2) + rate / 10
+        assert abs(frames[key] - rate) < bound, (frames[key], rate)
+        length = 400 + 8 + 20 + 14 + 4  # UDP, IPv4, Ethernet with its FCS
+        assert abs(octets[key] - rate * length) < bound * length, (octets[key], rate)
+
+
+def put(lab: RunningLab, path: str, document: object) -> None:
+    data = json.dumps(document).encode()
+    request = urllib.request.Request(assembly.address(lab.layout) + path, data, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def values(lab: RunningLab, name: str) -> dict[str, float]:
+    """Flow -> value a second."""
+    code, body = assembly.ask_arm(lab.layout, f"/activeflows/ALL/{name}/json")
+    assert code == 200, body
+    return {row["key"]: row["value"] for row in json.loads(body)}
 
 
 def test_elephants_are_printed_with_their_as_paths_within_two_seconds(lab: RunningLab) -> None:
