@@ -85,6 +85,9 @@ def test_its_contents_are_listed(image: tuple[Path, Any]) -> None:
         if "==" in line
     }
     assert pinned <= listed
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    page = {f"pkg:npm/{name}@{packages[f'node_modules/{name}']['version']}" for name in ("uplot", "world-atlas")}
+    assert page <= listed
 
 
 def test_it_is_an_analyzer_that_needs_nothing_and_ends_when_it_is_told(container: Container) -> None:
