@@ -39,6 +39,7 @@ class BootedLab(RunningLab):
     """A lab whose switch has booted. Its files are in memory where there is room: some ten thousand are copied."""
 
     def __init__(self, **sizes: Any) -> None:
+        self.broken = False
         super().__init__(directory=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None, **sizes)
 
     def up(self) -> None:

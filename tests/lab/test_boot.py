@@ -47,6 +47,16 @@ def lab(request: pytest.FixtureRequest) -> Iterator[BootedLab]:
         yield lab
 
 
+@pytest.fixture(autouse=True)
+def _one_after_the_other(request: pytest.FixtureRequest, lab: BootedLab) -> Iterator[None]:
+    """What a failed test leaves behind would only make the next ones wait."""
+    if lab.broken:
+        pytest.skip("an earlier test on this switch has failed")
+    failed = request.session.testsfailed
+    yield
+    lab.broken = request.session.testsfailed > failed
+
+
 class TestSwitchFromThePackage:
     def test_it_learns_programs_and_shows_its_page_outside(self, lab: BootedLab) -> None:
         assert lab.run_inside("systemctl", "is-enabled", "arm") == "enabled"
