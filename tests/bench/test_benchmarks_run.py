@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("name", ["learn", "sflow", "reaction", "cold", "steady", "memory", "analytics", "tick"])
+@pytest.mark.parametrize("name", ["learn", "sflow", "reaction", "cold", "steady", "memory", "web", "analytics", "tick"])
 def test_a_benchmark_runs_to_its_end(name: str) -> None:
     ran = subprocess.run(
         [sys.executable, ROOT / "scripts" / "bench.d", name, "--quick"],
