@@ -73,6 +73,18 @@ def test_a_flow_that_rises_above_makes_one_event_until_it_has_been_below() -> No
     assert [event["eventID"] for event in events(fed)] == [1, 0]
 
 
+def test_a_flow_that_swings_around_the_value_makes_no_flood_of_events() -> None:
+    fed = Fed()
+    fed.define("pairs", keys="ipsource,ipdestination", value="frames", t=1)
+    fed.analytics.put_threshold("many", {"metric": "pairs", "value": 1000, "byFlow": True, "timeout": 5})
+    for _ in range(4):  # above, and below for a second or two
+        packets(fed, (ONE, THIRD, 100), times=20)
+        fed.pass_(0.3)
+        fed.pass_(1)
+        fed.pass_(1)
+    assert len(events(fed)) == 1
+
+
 def test_a_metric_of_counters_above_its_value_makes_an_event_where_the_filter_fits() -> None:
     fed = Fed()
     fed.analytics.put_threshold("busy", {"metric": "ifinoctets", "value": 50, "filter": {"ifspeed": [10**9, "100"]}})

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arm.analytics.cache import FlowCache
@@ -23,6 +23,7 @@ def keyed(flow: object) -> tuple[object, ...]:
     capacity=st.integers(1, 8),
     samples=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 1000), st.floats(0, 3)), max_size=300),
 )
+@example(capacity=1, samples=[(0, 1000, 0.0), *[(n + 1, 50 if n & 1 else 1, 0.0) for n in range(120)]])
 def test_a_value_is_never_too_high_and_too_low_by_a_share_of_the_total(
     capacity: int, samples: list[tuple[int, int, float]]
 ) -> None:

@@ -190,10 +190,11 @@ def test_a_record_that_lies_about_a_length_is_counted_and_gives_no_key() -> None
     whole = Request(url="/whole").record()
     lying = framed(2206, uint(2) + uint(1001) + uint(4_000_000_000) + b"/..." + bytes(60))
     cut = framed(2206, Request(url="/cut").record()[8:60])
-    samples = [flow_sample([each], sequence=n, rate=1) for n, each in enumerate((lying, cut, whole))]
+    long = Request(url="/" * 256).record()  # of at most 255, by the specification
+    samples = [flow_sample([each], sequence=n, rate=1) for n, each in enumerate((lying, cut, long, whole))]
     fed.feed([datagram(samples)])
     assert list(fed.top("urls")) == ["/whole"]
-    assert fed.analytics.flows.malformed == 2
+    assert fed.analytics.flows.malformed == 3
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
