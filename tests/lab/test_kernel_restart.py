@@ -7,8 +7,10 @@ runs: nothing but BGP can change the choice, so what may be written is known exa
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,12 +86,26 @@ def settled(lab: RunningLab) -> Mapping[str, int]:
     return counters
 
 
+def differences(lab: RunningLab) -> tuple[int, list[str]]:
+    """Routes that ARM reads from the kernel, and where they are not as wanted or not as in the full table."""
+    number, found = 0, []
+    for family in ("ipv4", "ipv6"):
+        url = f"http://127.0.0.1:{lab.layout.http}/arm/diff/json?family={family}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            target = json.load(answer)["target"]
+        assert target["source"] == "read from the kernel"
+        number += target["routes"]
+        found += target["differences"]
+    return number, found
+
+
 def test_a_restart_loses_and_misdirects_no_packet_and_writes_what_changed(lab: RunningLab) -> None:
     remember(lab)
     lab.start("arm")
     counters = settled(lab)
     before = installed(lab)
     assert len(before) == counters["routes_installed"] >= ROUTES
+    assert differences(lab) == (len(before), [])
     lab.tell("traffic", "sweep", 20_000, 79, 0.9)
     assert [lab.tell(f"receiver-{letter}", "reset")["dropped"] for letter in "ab"] == [0, 0]
 
@@ -113,6 +129,7 @@ def test_a_restart_loses_and_misdirects_no_packet_and_writes_what_changed(lab: R
     log.info("routes=%d changed=%d written=%d", len(before), len(changed), counters["routes_written"])
     assert changed >= set(withdrawn)  # each led to peer b, which tells it no more
     assert 0 < counters["routes_written"] == len(changed)
+    assert differences(lab) == (len(after), [])
     assert all(any(contains(old, prefix) or contains(prefix, old) for old in withdrawn) for prefix in changed)
 
     lab.tell("traffic", "quiet")

@@ -49,7 +49,7 @@ def is_bounded(world: FullTable) -> None:
     assert 0 < refused.total() < 0.05 * asked
     assert refused.most_common(1)[0][1] <= attempts(world.now)
     minutes = [sum(at // 60 == minute for at in world.refused_at) for minute in range(int(world.now // 60))]
-    assert max(minutes[3:]) <= minutes[0]
+    assert max(minutes[3:]) <= 0.02 * SLOTS * len(FAMILIES)  # a probe's second step
 
 
 def page(world: FullTable) -> tuple[list[str], str]:
