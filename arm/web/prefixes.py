@@ -118,6 +118,9 @@ def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
     now_ms = board.status().time_ms
     rows = []
     for route, state, age in zip(routes, states, ages, strict=True):
+        if query.state is not None and state != query.state:
+            # the list that was filtered is some seconds old, and this one has changed since
+            continue
         samples = snapshot.samples.get(route.prefix, 0.0) * snapshot.scale
         rows.append(
             shapes.route_document(route)

@@ -59,6 +59,15 @@ def test_prefixes_are_filtered_by_next_hop_and_by_state(client: FlaskClient) -> 
     assert listed(client, "family=ipv6&within=2001:db8:1::/48") == ["2001:db8:1::/48"]
 
 
+def test_what_has_left_a_state_since_the_list_was_made_is_not_listed_in_it() -> None:
+    engine = FakeEngine()
+    client, board = make(engine)
+    assert listed(client, "state=no+slot") == ["10.1.2.0/24"]
+    engine.entries[parse_prefix("10.1.2.0/24")] = engine.entries[parse_prefix("10.1.0.0/16")]
+    board.publish(status(NOW_MS + 1000))
+    assert listed(client, "state=no+slot") == []
+
+
 @pytest.mark.parametrize(
     ("query", "first"),
     [
