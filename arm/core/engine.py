@@ -24,6 +24,7 @@ from arm.core.rib import RouteChange
 from arm.model import (
     FAMILIES,
     Applied,
+    Attributes,
     Capacity,
     Change,
     ChangeRecord,
@@ -163,9 +164,13 @@ class Engine(Explainer):
     # --- the table ---------------------------------------------------------------------------------------------------
 
     def _learn(self, event: RoutesLearned) -> None:
+        # One walk for both families: it is the first look at what another thread has made, and a tenth of learning.
+        of_size: dict[int, list[tuple[Attributes | None, Sequence[Prefix]]]] = {4: [], 16: []}
+        for update in event.updates:
+            if update[1]:
+                of_size[len(update[1][0][0])].append(update)
         for family in self.families.values():
-            octets = family.family.bits // 8
-            updates = [update for update in event.updates if update[1] and len(update[1][0][0]) == octets]
+            updates = of_size[family.family.bits // 8]
             if not family.settled:  # nothing is installed yet that could be wrong
                 family.rib.load(event.feed, updates)
                 continue

@@ -11,11 +11,9 @@ import gc
 import logging
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
 
 from arm import __version__
 from arm.analytics import Analytics
@@ -42,9 +40,6 @@ from arm.web.app import create_app
 from arm.web.server import THREADS, Server
 
 log = logging.getLogger(__name__)
-
-_SWITCH_INTERVAL: Final = 0.0005
-"""Seconds a thread keeps the interpreter: short enough that keepalives and samples do not wait for the engine."""
 
 
 def wall_ms() -> int:
@@ -178,7 +173,6 @@ class Daemon:
 
     def run(self) -> int:
         """Start everything, be the engine's thread, stop everything. 0, or 70 (EX_SOFTWARE) after a failure."""
-        sys.setswitchinterval(_SWITCH_INTERVAL)
         gc.set_threshold(100_000, 20, 50)
         self.listener.start()
         self.target.start(self.loop.emit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +29,9 @@ T = TypeVar("T")
 TAKE_EVERY: Final = 0.05
 """Seconds between two looks at the samples."""
 TICK_EVERY: Final = 1.0
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds a thread keeps the interpreter once there is a table: short enough that samples do not wait for the engine.
+Until then, nobody waits for anything but the table, and Python's own five milliseconds save a twentieth of the time."""
 ANSWER_WITHIN: Final = 2.0
 """Seconds after which who asked is told that the engine is busy."""
 
@@ -170,6 +174,8 @@ class EngineLoop:
                 seconds = clock() - now
                 self.ticks.add(seconds)
                 self._publish(seconds)
+                if not settled and any(f.settled for f in self._engine.families.values()):
+                    sys.setswitchinterval(SWITCH_INTERVAL)
                 if not settled and all(f.settled for f in self._engine.families.values()):
                     settled = True
                     # The table is there to stay: the collector need not walk it again and again.
