@@ -1,5 +1,5 @@
-"""A restart with tens of thousands of routes in the kernel, under traffic: no packet notices, and only what changed is
-written.
+"""A restart or an upgrade with tens of thousands of routes in the kernel, under traffic: no packet notices, and only
+what changed is written.
 
 The routes come from what an earlier run has left in the state directory, so that they are there at once. No sFlow agent
 runs: nothing but BGP can change the choice, so what may be written is known exactly.
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from packet_judge import Judge, Told, default_ranks, packets
 from running_lab import RunningLab, until
 
+import arm
 from arm.daemon import memory
 from arm.model import Prefix, contains, format_prefix, parse_address
 from arm.simulate.lab import assembly, processes
@@ -99,7 +102,18 @@ def differences(lab: RunningLab) -> tuple[int, list[str]]:
     return number, found
 
 
-def test_a_restart_loses_and_misdirects_no_packet_and_writes_what_changed(lab: RunningLab) -> None:
+def newer(directory: Path) -> str:
+    """Make a copy of ARM of a later version, and return that."""
+    package = Path(arm.__file__).parent
+    shutil.copytree(package, directory / "arm", ignore=shutil.ignore_patterns("__pycache__"))
+    module = directory / "arm/__init__.py"
+    module.write_text(module.read_text().replace(arm.__version__, f"{arm.__version__}.post1"))
+    return f"{arm.__version__}.post1"
+
+
+def test_a_restart_loses_and_misdirects_no_packet_and_writes_what_changed(
+    lab: RunningLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remember(lab)
     lab.start("arm")
     counters = settled(lab)
@@ -113,6 +127,15 @@ def test_a_restart_loses_and_misdirects_no_packet_and_writes_what_changed(lab: R
     assert installed(lab) == before
     lab.start("arm")
     counters = settled(lab)
+    assert installed(lab) == before
+    assert (counters["routes_installed"], counters["routes_written"]) == (len(before), 0)
+
+    version = newer(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    processes.stop(lab.layout, "arm")
+    lab.start("arm")
+    counters = settled(lab)
+    assert lab.status()["version"] == version
     assert installed(lab) == before
     assert (counters["routes_installed"], counters["routes_written"]) == (len(before), 0)
 
