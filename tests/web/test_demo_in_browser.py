@@ -260,6 +260,6 @@ def test_the_question_of_the_article_on_active_routes_has_every_field_and_right_
     assert values == sorted(values, reverse=True)
     assert answer["valueTopPrefixes"] == pytest.approx(sum(values))
     assert answer["valuePercentCoverage"] == pytest.approx(100 * sum(values) / answer["valueTotal"])
-    # all prefixes together carry what is sampled, but for what has no route
+    # all prefixes together carry what is sampled, but for what has no route: those that the demo has just withdrawn
     everything = demo.get("/bgp/topprefixes/127.0.0.1/json?maxPrefixes=100000")
-    assert everything["valuePercentCoverage"] == pytest.approx(100, abs=0.1)
+    assert 99 < everything["valuePercentCoverage"] <= 100.001
