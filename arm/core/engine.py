@@ -145,6 +145,12 @@ class Engine(Explainer):
         return self._plan(frozenset())
 
     @property
+    def settled(self) -> bool:
+        """True when every family that a session teaches has been complete once, and there is one."""
+        taught = self._feeds.taught()
+        return bool(taught) and all(self.families[family].settled for family in taught)
+
+    @property
     def frozen(self) -> bool:
         """True while there is no sFlow to judge by."""
         return self._last_sample is None or self.now - self._last_sample > self.config.sflow.stale

@@ -85,6 +85,10 @@ class Feeds:
         """Sessions that are down with their routes kept, and until when."""
         return [(s.feed, s.gone_at) for s in self._sources.values() if not s.up and s.gone_at is not None]
 
+    def taught(self) -> frozenset[Family]:
+        """Families that a session teaches now."""
+        return frozenset(family for source in self._sources.values() if source.up for family in source.families)
+
     def is_complete(self, family: Family) -> bool:
         """True if a session teaches the family and all that do have said End-of-RIB."""
         teaching = [s for s in self._sources.values() if s.up and family in s.families]

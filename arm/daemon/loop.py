@@ -174,10 +174,9 @@ class EngineLoop:
                 seconds = clock() - now
                 self.ticks.add(seconds)
                 self._publish(seconds)
-                if not settled and any(f.settled for f in self._engine.families.values()):
-                    sys.setswitchinterval(SWITCH_INTERVAL)
-                if not settled and all(f.settled for f in self._engine.families.values()):
+                if not settled and self._engine.settled:
                     settled = True
+                    sys.setswitchinterval(SWITCH_INTERVAL)
                     # The table is there to stay: the collector need not walk it again and again.
                     gc.collect()
                     gc.freeze()

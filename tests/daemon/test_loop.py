@@ -159,3 +159,17 @@ def test_a_bug_in_the_engine_ends_it_with_the_bug() -> None:
         run.loop.emit("no event")  # type: ignore[arg-type]
         run.thread.join(10)
         assert isinstance(run.error, AssertionError)
+
+
+def test_the_table_is_there_when_every_family_that_is_taught_is_complete() -> None:
+    engine = Engine(Config(), 0.0, 0)
+    assert not engine.settled, "nobody teaches anything"
+    engine.handle(FeedUp(FEED, frozenset({Family.IPV4})), 0.0)
+    assert not engine.settled
+    engine.handle(FeedComplete(FEED, Family.IPV4), 1.0)
+    assert engine.settled, "IPv6 is not waited for"
+    other = Feed("reflector6", "::1", 1, 65000, "192.0.2.1")
+    engine.handle(FeedUp(other, frozenset({Family.IPV6})), 2.0)
+    assert not engine.settled
+    engine.handle(FeedComplete(other, Family.IPV6), 3.0)
+    assert engine.settled
