@@ -97,10 +97,15 @@ class Sample(dict[str, Value | None]):
         self.rate = rate
         self.malformed = False
 
+    def load(self) -> None:
+        """Take the records apart, if that has not been done yet."""
+        walked, self._walked = self._walked, None
+        if walked is not None:
+            self._load(walked)
+
     def __missing__(self, name: str) -> Value | None:
         if self._walked is not None:
-            self._load(self._walked)
-            self._walked = None
+            self.load()
             if name in self:
                 return self[name]
         compute = self._plan.get(name)

@@ -36,9 +36,13 @@ _BATCH: Final = 64
 """Datagrams that are counted while the lock is held."""
 _ATTEMPTS: Final = 3
 """Questions to the table for one batch: a key may need the route of an address that only another function finds."""
-_MAKE_WAY: Final = 0.003
-"""Seconds that the analytics stand still at most while the engine works, before they do the next millisecond's work."""
-_GLANCE: Final = 0.0005
+_PATIENCE: Final = 0.03
+"""Seconds that the analytics stand still at most for each batch while the engine works: longer than it needs for what
+it takes from the listener at once, and short enough that an engine that never rests does not end the analytics."""
+_LESS_PATIENCE: Final = 0.003
+"""The same while more than half of the queue is full."""
+_GLANCE: Final = 0.002
+"""Seconds between two looks at what the engine does: each takes the interpreter from it for a moment."""
 _JUDGE_EVERY: Final = 0.2
 _SWEEP_EVERY: Final = 1.0
 _LOG_EVERY: Final = 10.0
@@ -85,6 +89,7 @@ class Analytics(Registry):
         self._received = 0
         self._factor = 1.0
         self._counted = (0, 0)
+        self._patience = 0.0
         self._wake = threading.Event()
         self._stopping = False
         self._watch_until = 0.0
@@ -160,6 +165,7 @@ class Analytics(Registry):
     def _count(self, batch: list[bytes], now: float) -> None:
         """Count a batch. The table is asked for what is missing in between, without the lock."""
         samples: list[Sample] = []
+        self._patience = _PATIENCE if 2 * len(self._queue) < self.config.queue else _LESS_PATIENCE
         with self.lock:
             counting = bool(self.flows.active or self.flows.watch)
             for number, data in enumerate(batch):
@@ -186,10 +192,10 @@ class Analytics(Registry):
 
     def _make_way(self) -> None:
         """Let the engine finish what it is at: only one thread runs at a time, and the routes go before."""
-        if self._busy():
-            until = time.monotonic() + _MAKE_WAY
-            while self._busy() and time.monotonic() < until:
-                time.sleep(_GLANCE)
+        while self._patience > 0 and self._busy():
+            began = time.monotonic()
+            time.sleep(_GLANCE)
+            self._patience -= time.monotonic() - began
 
     def _failed(self, problem: Exception, now: float) -> None:
         self.failures += 1

@@ -22,7 +22,7 @@ from _processes import Process, until
 from _rig import FULL, HTTP, QUICK, SFLOW, rig
 from _sender import packets
 from _tables import Figure, show
-from reaction import fresh_prefixes, trial
+from reaction import fresh_prefixes, spread, trial
 
 from arm.sflow.collector import Collector
 from arm.simulate.agent import Agent
@@ -109,21 +109,21 @@ def idle_tap(table: Table, rounds: int) -> tuple[float, float]:
 def main(argv: Sequence[str]) -> int:
     """Print the table; 1 if a goal was missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench analytics", description=__doc__)
-    parser.add_argument("--trials", type=int, default=40, help="in each round")
+    parser.add_argument("--trials", type=int, default=100, help="in each round")
     parser.add_argument("--rounds", type=int, default=3, help="without, and as many with the definitions")
     parser.add_argument("--rate", type=float, default=20_000, help="samples a second in the background")
     parser.add_argument("--quick", action="store_true", help="a small table, a few trials, no goals")
     options = parser.parse_args(argv)
     trials, rounds, seconds = (4, 1, 1.0) if options.quick else (options.trials, options.rounds, 5.0)
     rate = 2_000 if options.quick else options.rate
-    chance = random.Random(1)
+    pauses = [spread(trials, random.Random(number)) for number in range(rounds)]
     times: dict[bool, list[float]] = {False: [], True: []}
     shares: dict[bool, list[float]] = {False: [], True: []}
     with rig(QUICK if options.quick else FULL) as rig_:
         monitor = RouteMonitor()
         process = rig_.load_arm("bird", 100_000)
         rig_.sender(SFLOW, rate, 3600, "--destinations", str(_BACKGROUND))
-        prefixes = fresh_prefixes(rig_, 2 * rounds * trials)
+        prefixes = iter(list(fresh_prefixes(rig_, 4 * rounds * trials)))
         until(lambda: len(monitor.added) > 20, 60, "routes of the background traffic are in the kernel")
         time.sleep(2 if options.quick else 10)
         agent = Agent(SFLOW, address=bytes((10, 0, 0, 137)), rate=10_000, per_datagram=1)
@@ -135,9 +135,10 @@ def main(argv: Sequence[str]) -> int:
                 define(True)
             time.sleep(2.0)
             shares[with_them].append(cpu(process, seconds))
-            for _ in range(trials):
-                time.sleep(chance.uniform(0.02, 0.15))
-                times[with_them].append(trial(agent, monitor, next(prefixes), 3.0) * 1000)
+            for pause in pauses[number // 2]:
+                time.sleep(pause)
+                prefix = next(each for each in prefixes if each not in monitor.added)
+                times[with_them].append(trial(agent, monitor, prefix, 3.0) * 1000)
             after = ask("/analyzer/json")
             if with_them:
                 define(False)

@@ -21,6 +21,7 @@ from _rig import FULL, QUICK, SFLOW, Rig, rig
 from _tables import Figure, show
 from pytricia import PyTricia
 
+from arm.daemon.loop import TAKE_EVERY
 from arm.model import FAMILIES, Family, Prefix, format_prefix
 from arm.simulate.agent import Agent
 from arm.simulate.paths import Variant
@@ -63,6 +64,17 @@ def trial(agent: Agent, monitor: RouteMonitor, prefix: Prefix, limit: float) -> 
     while prefix not in monitor.added and time.time() - began < limit:
         time.sleep(0.001)
     return monitor.added.get(prefix, began + limit) - began
+
+
+def spread(count: int, chance: random.Random) -> list[float]:
+    """Pauses before trials, seconds: evenly spread over three of the intervals at which ARM looks at samples.
+
+    A trial begins some time after the one before has ended, and that was soon after a look: so its time depends first
+    of all on the pause. Two series with the same pauses can be compared with few trials.
+    """
+    pauses = [0.02 + 3 * TAKE_EVERY * (number + chance.random()) / count for number in range(count)]
+    chance.shuffle(pauses)
+    return pauses
 
 
 def floor(monitor: RouteMonitor, trials: int) -> list[float]:

@@ -13,7 +13,7 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +21,9 @@ from _kernel import RouteMonitor
 from _processes import until
 from _rig import FULL, HTTP, QUICK, SFLOW, Rig, rig
 from _tables import Figure, show
-from reaction import fresh_prefixes, trial
+from reaction import fresh_prefixes, spread, trial
 
-from arm.model import Prefix, format_address, format_prefix
+from arm.model import Prefix, format_address
 from arm.simulate.agent import Agent
 from arm.simulate.popularity import draw_destinations
 
@@ -61,11 +61,12 @@ class Load:
             self._taken[f"{self._kind} {kind}"] += taken
 
 
-def reactions(agent: Agent, monitor: RouteMonitor, prefixes: Sequence[Prefix], chance: random.Random) -> list[float]:
-    """Milliseconds of each new prefix."""
+def reactions(agent: Agent, monitor: RouteMonitor, prefixes: Iterator[Prefix], pauses: Sequence[float]) -> list[float]:
+    """Milliseconds of each new prefix; one that other traffic has brought in before is left out."""
     taken = []
-    for prefix in prefixes:
-        time.sleep(chance.uniform(0.02, 0.15))
+    for pause in pauses:
+        time.sleep(pause)
+        prefix = next(each for each in prefixes if each not in monitor.added)
         taken.append(trial(agent, monitor, prefix, _LIMIT) * 1000)
     return taken
 
@@ -87,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     rounds, trials = (1, 5) if options.quick else (options.rounds, options.trials)
     active = 2_000 if options.quick else options.active
-    chance = random.Random(1)
+    pauses = [spread(trials, random.Random(number)) for number in range(rounds)]
     reacted: dict[str, list[float]] = defaultdict(list)
     taken: dict[str, list[float]] = defaultdict(list)
     with rig(QUICK if options.quick else FULL) as rig_:
@@ -98,16 +99,15 @@ def main(argv: Sequence[str]) -> int:
         drawn = draw_destinations(rig_.table, active, 1)
         searches = rig_.directory / "searches"
         searches.write_text(" ".join(format_address(one.address) for one in drawn[:500]))
-        fresh = list(fresh_prefixes(rig_, rounds * trials * len(_KINDS)))
+        fresh = iter(list(fresh_prefixes(rig_, 2 * rounds * trials * len(_KINDS))))
         until(lambda: _active(rig_) >= active * 0.95, 120, f"{active} prefixes have traffic", 0.5)
         agent = Agent(SFLOW, address=bytes((10, 0, 0, 137)), rate=10_000, per_datagram=1)
         for number in range(rounds * len(_KINDS)):
             kind = _KINDS[number % len(_KINDS)]
             with Load(rig_, kind, searches, taken):
-                reacted[kind] += reactions(agent, monitor, fresh[number * trials : (number + 1) * trials], chance)
+                reacted[kind] += reactions(agent, monitor, fresh, pauses[number // len(_KINDS)])
         seen = _active(rig_)
-    print(f"last of {len(fresh)}: {format_prefix(fresh[-1])}; requests: "
-          + ", ".join(f"{kind} {len(values)}" for kind, values in sorted(taken.items())) + "\n")  # fmt: skip
+    print("requests: " + ", ".join(f"{kind} {len(values)}" for kind, values in sorted(taken.items())) + "\n")
 
     def goal(met: bool) -> bool | None:
         return None if options.quick else met
