@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from arm.core.relearned import Relearned
 from arm.model import (
     AgentStatus,
     Attributes,
@@ -109,6 +110,7 @@ class FakeEngine:
             **{parse_prefix(text): Entry(Kind.COVER, VIA_A) for text in COVERS},
         }
         self.log: list[ChangeRecord] = []
+        self.told = Relearned()
         self.questions = 0
 
     def traffic_snapshot(self, family: Family, direction: str) -> TrafficSnapshot:
@@ -124,6 +126,9 @@ class FakeEngine:
 
     def routes(self, prefixes: Sequence[Prefix]) -> list[Route | None]:
         return [Route(prefix, self.table[prefix]) if prefix in self.table else None for prefix in prefixes]
+
+    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
+        return self.told.number, self.told.since(after)
 
     def more_specifics(self, prefix: Prefix, limit: int) -> list[Route]:
         inside = sorted(other for other in self.table if other != prefix and contains(prefix, other))

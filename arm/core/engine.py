@@ -20,6 +20,7 @@ from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
 from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
+from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
 from arm.model import (
     FAMILIES,
@@ -69,6 +70,7 @@ class Engine(Explainer):
         self._inflight: dict[int, list[tuple[Change, Entry | None]]] = {}
         self._log: deque[ChangeRecord] = deque(maxlen=_LOG_SIZE)
         self._logged = 0
+        self._relearned = Relearned()
         self._last_sample: float | None = None
         self._cleaned = now
         self._ticked = now
@@ -170,6 +172,10 @@ class Engine(Explainer):
     # --- the table ---------------------------------------------------------------------------------------------------
 
     def _learn(self, event: RoutesLearned) -> None:
+        if any(family.settled for family in self.families.values()):
+            self._relearned.note(event.updates)
+        else:
+            self._relearned.forget()
         # One walk for both families: it is the first look at what another thread has made, and a tenth of learning.
         of_size: dict[int, list[tuple[Attributes | None, Sequence[Prefix]]]] = {4: [], 16: []}
         for update in event.updates:
@@ -192,6 +198,7 @@ class Engine(Explainer):
             family.table_changed(changes, self.now)
 
     def _sweep(self, name: str, generation: int, family: Family) -> None:
+        self._relearned.forget()
         state = self.families[family]
         state.table_changed(state.rib.sweep(name, generation, state.fib.entries), self.now)
 
@@ -288,6 +295,10 @@ class Engine(Explainer):
         """The change log behind number `after`, oldest first."""
         skip = max(0, len(self._log) - (self._logged - after))
         return tuple(self._log[i] for i in range(skip, len(self._log)))
+
+    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
+        """How often the table was told something, and what it was told since that number was `after`, if known."""
+        return self._relearned.number, self._relearned.since(after)
 
     def family_status(self, family: Family) -> FamilyStatus:
         """The state of one family."""

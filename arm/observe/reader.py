@@ -30,6 +30,13 @@ class Reader(Protocol):
         """The routes of exactly these prefixes; None where the table has none."""
         ...
 
+    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
+        """How often the table has been told something, and all prefixes that were told since that number was `after`.
+
+        None for these if it is not known any more (or never was: -1), so that any route may have changed.
+        """
+        ...
+
     def matches(self, addresses: Sequence[bytes]) -> Sequence[Route | None]:
         """The longest match of each packed address; None where the table has none."""
         ...

@@ -146,10 +146,12 @@ def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
 
 def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Route, int]]:
     """Routes that pass the filters, each with its rank by traffic, in the order asked for."""
-    routes = active.routes(board, query.family, query.direction)
     if query.as_number is not None:
-        found = _through(routes, query.as_number)
+        everything = active.active(board, query.family, query.direction)
+        through = everything.through(query.as_number)
+        found = list(zip(through, everything.positions(through), strict=True))
     else:
+        routes = active.routes(board, query.family, query.direction)
         found = [(route, position) for position, (route, _) in enumerate(routes, 1)]
     if query.next_hop is not None:
         found = [one for one in found if query.next_hop in _hops(one[0])]
@@ -164,17 +166,6 @@ def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Ro
         found = [one for one in found if query.state is None or states.get(one[0].prefix) == query.state]
     found.sort(key=_order(board, query, [route.prefix for route, _ in found]), reverse=query.reverse)
     return found
-
-
-def _through(routes: Sequence[tuple[Route, float]], number: int) -> list[tuple[Route, int]]:
-    """Those with an AS in their path, each with its rank.
-
-    A path is decoded only where the last two octets of the number stand somewhere in the attributes: these are the same
-    in both sizes that AS numbers have in an AS_PATH (RFC 6793).
-    """
-    octets = (number & 0xFFFF).to_bytes(2, "big")
-    maybe = [(route, place) for place, (route, _) in enumerate(routes, 1) if octets in route.attributes.raw]
-    return [one for one in maybe if any(number in numbers for _, numbers in as_path(one[0].attributes))]
 
 
 def _hops(route: Route) -> list[str]:
