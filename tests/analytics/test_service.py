@@ -10,7 +10,7 @@ import pytest
 from fed_analytics import Fed, Tap
 from polling import until
 
-from arm.analytics import Analytics
+from arm.analytics import Analytics, service
 from arm.config import AnalyticsConfig
 from arm.simulate.agent import Agent
 
@@ -73,6 +73,33 @@ def test_the_analytics_stand_still_while_the_engine_works_but_not_for_ever() -> 
     assert len(looked) - calm > 2 * calm
     assert fed.analytics.flows.samples == 40
     assert fed.top("pairs")["192.0.2.1"] == pytest.approx(40 * 100 / 2)
+
+
+def test_nothing_is_counted_until_the_engine_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_PATIENCE", 60.0)
+    counted: list[int] = []
+
+    def busy() -> bool:
+        counted.append(fed.analytics.flows.samples)
+        return len(counted) < 6
+
+    fed = Fed(busy=busy)
+    fed.define("pairs", keys="ipsource", value="frames")
+    fed.feed(datagrams(20))
+    assert counted[:6] == [0] * 6
+    assert fed.analytics.flows.samples == 20
+
+
+def test_the_engine_is_waited_for_less_when_the_queue_fills(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_PATIENCE", 60.0)
+    monkeypatch.setattr(service, "_LESS_PATIENCE", 0.001)
+    first = 64  # datagrams in a batch
+    fed = Fed(AnalyticsConfig(queue=2 * first), busy=lambda: fed.analytics.flows.samples < first)
+    fed.define("pairs", keys="ipsource", value="frames")
+    began = time.monotonic()
+    fed.feed(datagrams(2 * first))
+    assert fed.analytics.flows.samples == 2 * first
+    assert time.monotonic() - began < 30
 
 
 def test_the_thread_counts_what_the_listener_hands_over() -> None:
