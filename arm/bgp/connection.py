@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from arm.bgp.interner import Interner
-from arm.bgp.messages import Update, parse_update
+from arm.bgp.messages import Update, common_update, parse_update
 from arm.bgp.notifications import NotificationError
 from arm.bgp.opens import agree, make_open, read_open
 from arm.bgp.peer import Agreement, Peer
@@ -39,8 +39,8 @@ from arm.bgp.wire import (
 )
 from arm.model import Family
 
-BATCH: Final = 4000
-"""Prefixes handed up at once, about."""
+BATCH: Final = 500
+"""Prefixes handed up at once, about: few enough that they are still in the processor's cache when they are learned."""
 
 OPEN_HOLD: Final = 240.0
 """Seconds to wait for an OPEN (RFC 4271 section 8.2.2)."""
@@ -117,6 +117,7 @@ class Connection:
         batch: list[Update] = []
         count = 0
         alive = False
+        established = State.ESTABLISHED
         try:
             while size - position >= HEADER_SIZE:
                 if data.startswith(MARKER, position) and data[position + 18] == UPDATE:
@@ -127,27 +128,39 @@ class Connection:
                     length, kind = read_header(data, position)
                 if size - position < length:
                     break
-                body = data[position + HEADER_SIZE : position + length]
+                start = position + HEADER_SIZE
                 position += length
-                if self.state is not State.ESTABLISHED or kind not in (UPDATE, KEEPALIVE):
+                if kind != UPDATE or self.state is not established:
+                    if kind == KEEPALIVE and self.state is established:
+                        alive = True
+                        continue
                     if batch:
                         self._upper.learned(self, batch)
                         batch, count = [], 0
-                    self._handle(kind, body, now)
+                    self._handle(kind, data[start:position], now)
                     continue
                 alive = True
-                if kind == KEEPALIVE:
-                    continue
                 self.updates_in += 1
-                if self._interner is None:
+                interner = self._interner
+                if interner is None:
                     continue
+                if length > _LARGEST_END_OF_RIB:
+                    common = common_update(data, start, position, interner)
+                    if common is not None:
+                        batch.append(common)
+                        count += len(common[1])
+                        if count >= BATCH:
+                            self._upper.learned(self, batch)
+                            batch, count = [], 0
+                        continue
+                body = data[start:position]
                 if length <= _LARGEST_END_OF_RIB and (family := end_of_rib_family(body)) is not None:
                     if batch:
                         self._upper.learned(self, batch)
                         batch, count = [], 0
                     self._upper.end_of_rib(self, family)
                     continue
-                found = parse_update(body, self._interner)
+                found = parse_update(body, interner)
                 batch += found
                 for _, prefixes in found:
                     count += len(prefixes)

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from arm.bgp.encode import encode_update, encode_updates, encode_withdrawal, exported, path_attributes
 from arm.bgp.interner import Interner, Rejected
 from arm.bgp.wire import (
+    EXTENDED_LENGTH,
     KEEPALIVE_MESSAGE,
     MP_REACH_NLRI,
     MP_UNREACH_NLRI,
@@ -37,6 +38,7 @@ __all__ = [
     "BgpError",
     "Interner",
     "Update",
+    "common_update",
     "encode_update",
     "encode_updates",
     "encode_withdrawal",
@@ -119,6 +121,26 @@ def read_paths(data: bytes, position: int, end: int, family: Family) -> list[tup
     return paths
 
 
+def common_update(data: bytes, start: int, end: int, interner: Interner) -> Update | None:
+    """The routes of the common UPDATE, whose body of at least four octets is read where it stands in `data`.
+
+    None for any other, and for whatever may be wrong with it: `parse_update` has to tell. BgpError 3/10 as there.
+    """
+    first = start + 4
+    nlri = first + (data[start + 2] << 8 | data[start + 3])
+    if data[start] or data[start + 1]:
+        return None
+    if nlri < end:
+        if not interner.fast4:
+            return None
+        raw = data[first:nlri]
+        known = interner.plain.get(raw) or interner.quick(raw, None)
+        return None if known is None else (known, read_nlri4(data, nlri, end))
+    if nlri == end and nlri - first > 6 and data[first + 1] == MP_REACH_NLRI and interner.fast6:
+        return _reach6(data, first, end, interner)
+    return None
+
+
 def parse_update(body: bytes, interner: Interner) -> list[Update]:
     """Routes of an UPDATE body (the message without its header), withdrawals first; empty for an End-of-RIB.
 
@@ -128,6 +150,8 @@ def parse_update(body: bytes, interner: Interner) -> list[Update]:
     size = len(body)
     if size < 4:
         raise BgpError(3, 1, f"UPDATE of {size} octets")
+    if (common := common_update(body, 0, size, interner)) is not None:
+        return [common]
     withdrawn_end = 2 + (body[0] << 8 | body[1])
     start = withdrawn_end + 2
     if start > size:
@@ -136,12 +160,6 @@ def parse_update(body: bytes, interner: Interner) -> list[Update]:
     if end > size:
         raise BgpError(3, 1, "path attributes end outside the message")
     raw = body[start:end]
-    if withdrawn_end == 2 and start < end:
-        if end < size:
-            if interner.fast4 and (known := interner.plain.get(raw) or interner.quick(raw, None)) is not None:
-                return [(known, read_nlri4(body, end, size))]
-        elif raw[1:2] == b"\x0e" and interner.fast6 and (quick := _reach6(raw, interner)) is not None:
-            return quick
     updates: list[Update] = []
     if withdrawn_end > 2:
         _add(updates, None, Family.IPV4, body, 2, withdrawn_end, interner)
@@ -188,25 +206,26 @@ def _without_routes(rest: bytes, broken: Rejected | None, interner: Interner) ->
         raise BgpError(3, 1, f"no prefixes with malformed attributes: {fault}")
 
 
-def _reach6(raw: bytes, interner: Interner) -> list[Update] | None:
-    """The common IPv6 UPDATE: MP_REACH_NLRI first (RFC 7606 section 5.1), then sound attributes; else None."""
-    if len(raw) < 6:
-        return None
-    if raw[0] & 0x10:
-        start, end = 4, 4 + (raw[2] << 8 | raw[3])
+def _reach6(data: bytes, position: int, end: int, interner: Interner) -> Update | None:
+    """The common IPv6 UPDATE: MP_REACH_NLRI first (RFC 7606 section 5.1), then sound attributes; else None.
+
+    The path attributes, of more than six octets, stand between the two offsets.
+    """
+    if data[position] & EXTENDED_LENGTH:
+        start, after = position + 4, position + 4 + (data[position + 2] << 8 | data[position + 3])
     else:
-        start, end = 3, 3 + raw[2]
-    if raw[start : start + 3] != _IPV6_UNICAST:
-        return None
+        start, after = position + 3, position + 3 + data[position + 2]
     next_hop = start + 4
-    nlri = next_hop + raw[start + 3] + 1 if start + 3 < end else end
-    if nlri >= end:
+    if after > end or next_hop > after or data[start : start + 3] != _IPV6_UNICAST:
         return None
-    hop, rest = raw[next_hop : nlri - 1], raw[end:]
+    nlri = next_hop + data[start + 3] + 1
+    if nlri >= after:
+        return None
+    hop, rest = data[next_hop : nlri - 1], data[after:end]
     known = interner.multiprotocol.get((hop, rest)) or interner.quick(rest, hop)
     if known is None or len(known.next_hop) < 16:
         return None
-    return [(known, read_nlri6(raw, nlri, end))]
+    return known, read_nlri6(data, nlri, after)
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes | None, bytes | None, Rejected | None]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from arm.bgp.aspath import path_error
+from arm.bgp.aspath import AS_SEQUENCE, path_error
 from arm.bgp.wire import (
     AGGREGATOR,
     AS_PATH,
@@ -34,19 +34,26 @@ from arm.bgp.wire import (
 
 _BOTH: Final = OPTIONAL | TRANSITIVE
 _ORIGINS: Final = frozenset(bytes((TRANSITIVE, ORIGIN, 1, value)) for value in range(3))
-_SIZES: Final[Mapping[int, Collection[int]]] = {
-    TRANSITIVE << 8 | NEXT_HOP: (4,),
-    OPTIONAL << 8 | MULTI_EXIT_DISC: (4,),
-    TRANSITIVE << 8 | LOCAL_PREF: (4,),
-    TRANSITIVE << 8 | ATOMIC_AGGREGATE: (0,),
-    _BOTH << 8 | AGGREGATOR: (8,),
-    _BOTH << 8 | COMMUNITIES: range(4, 256, 4),
-    OPTIONAL << 8 | ORIGINATOR_ID: (4,),
-    OPTIONAL << 8 | CLUSTER_LIST: range(4, 256, 4),
-    _BOTH << 8 | EXTENDED_COMMUNITIES: range(8, 256, 8),
-    _BOTH << 8 | LARGE_COMMUNITIES: range(12, 256, 12),
+_HEADERS: Final[Mapping[bytes, int]] = {
+    bytes((flags, kind, size)): kind
+    for flags, kind, sizes in (
+        (TRANSITIVE, NEXT_HOP, (4,)),
+        (OPTIONAL, MULTI_EXIT_DISC, (4,)),
+        (TRANSITIVE, LOCAL_PREF, (4,)),
+        (TRANSITIVE, ATOMIC_AGGREGATE, (0,)),
+        (_BOTH, AGGREGATOR, (8,)),
+        (_BOTH, COMMUNITIES, range(4, 256, 4)),
+        (OPTIONAL, ORIGINATOR_ID, (4,)),
+        (OPTIONAL, CLUSTER_LIST, range(4, 256, 4)),
+        (_BOTH, EXTENDED_COMMUNITIES, range(8, 256, 8)),
+        (_BOTH, LARGE_COMMUNITIES, range(12, 256, 12)),
+    )
+    for size in sizes
 }
-"""By flags and type, the sizes of a value that is in order."""
+"""Types by the flags, type and length of attributes that are in order."""
+_LOOKED_AT: Final = frozenset((NEXT_HOP, LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST))
+"""Types whose value matters."""
+_NO_AS: Final = bytes(4)
 
 
 def ordinary_next_hop(
@@ -63,23 +70,32 @@ def ordinary_next_hop(
     numbers have four octets. `next_hops` and `reflectors` (ORIGINATOR_ID and CLUSTER_LIST) were found good before.
     """
     start, position = _path(raw)
-    if not position or path_error(raw[start:position], width=4, internal=internal):
+    if not position:
+        return None
+    path = raw[start:position]
+    # One AS_SEQUENCE without a zero in sight needs no closer look.
+    if (len(path) < 6 or path[0] != AS_SEQUENCE or path[1] * 4 + 2 != len(path) or _NO_AS in path) and path_error(
+        path, width=4, internal=internal
+    ):
         return None
     hop = None if next_hop is None else next_hops.get(next_hop)
     last, size = AS_PATH, len(raw)
-    while position + 2 < size:
-        kind, length = raw[position + 1], raw[position + 2]
-        value, position = position + 3, position + 3 + length
-        if kind <= last or length not in _SIZES.get(raw[value - 3] << 8 | kind, ()):
+    while position < size:
+        header = raw[position : position + 3]
+        kind = _HEADERS.get(header)
+        if kind is None or kind <= last:
             return None
         last = kind
+        value, position = position + 3, position + 3 + header[2]
+        if kind not in _LOOKED_AT:
+            continue
         if kind == NEXT_HOP:
             if next_hop is None:  # beside MP_REACH_NLRI it means nothing (RFC 4760 section 3)
                 hop = next_hops.get(raw[value:position])
         elif kind == LOCAL_PREF:
             if not internal:
                 return None
-        elif kind in (ORIGINATOR_ID, CLUSTER_LIST) and (not internal or raw[value:position] not in reflectors):
+        elif not internal or raw[value:position] not in reflectors:
             return None
     return hop if position == size else None
 

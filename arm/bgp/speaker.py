@@ -1,8 +1,8 @@
 """The BGP speaker: one thread that does the input and output of all sessions.
 
-Sockets, timers and commands of other threads meet in one selector loop. Nothing in it waits for the engine: events go
-to a queue that never blocks, and when the engine has too much of them to chew, sessions that teach are not read from
-until it has caught up. TCP then slows the peer, memory stays bounded, and keepalives go on.
+Sockets, timers and commands of other threads meet in one selector loop. Nothing in it waits for the engine, except with
+the first table for moments: events go to a queue, and when the engine has too much of them to chew, sessions
+that teach are not read from until it has caught up. TCP then slows the peer, memory stays bounded, keepalives go on.
 
 Invariants: sessions, links and connections belong to this thread; others use `send`, `reset`, `refresh`, `status` and
 `stop`. Only configured peers get in: anything else is closed at once and counted. If the thread dies of a bug, `failed`
@@ -60,7 +60,7 @@ class Speaker:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """`emit` takes events from the I/O thread and must not block; `backlog` says how many prefixes wait there.
+        """`emit` takes events from the I/O thread, at most for moments; `backlog` says how many prefixes wait there.
 
         `retry`: seconds before the second attempt to dial. `quiet`: seconds of silence that end the initial routes of
         a peer which sends no End-of-RIB; default: see `learner`.

@@ -1,8 +1,12 @@
 """The engine's thread: everything that touches the table, the traffic and the choice happens here, one after the other.
 
-I/O threads put events into a queue (`emit`, which never blocks), readers put questions. The loop takes what the sFlow
-listener has gathered twenty times a second, so a sample waits at most that long, and publishes what is true once a
-second. `backlog` tells the BGP thread how many prefixes wait here, so that it stops reading before memory fills.
+I/O threads put events into a queue (`emit`), readers put questions. The loop takes what the sFlow listener has
+gathered twenty times a second, so a sample waits at most that long, and publishes what is true once a second. `backlog`
+tells the BGP thread how many prefixes wait here, so that it stops reading before memory fills.
+
+Until the table is there, the BGP thread puts the routes into it itself, in the engine's turn
+(docs/decisions/005-the-first-table.md). Invariants: whoever touches the engine holds `_turn`; what sessions teach is
+taken in in the order of their `emit`.
 """
 
 from __future__ import annotations
@@ -18,7 +22,18 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
 
 from arm.core.engine import Engine
-from arm.model import Applied, Event, FeedComplete, Plan, RoutesLearned, TargetDown, Traffic, TrafficBatch
+from arm.model import (
+    Applied,
+    Event,
+    FeedComplete,
+    FeedDown,
+    FeedUp,
+    Plan,
+    RoutesLearned,
+    TargetDown,
+    Traffic,
+    TrafficBatch,
+)
 from arm.observe.distribution import REACTION_BOUNDS, TICK_BOUNDS, Histogram
 from arm.observe.reader import Reader
 
@@ -26,12 +41,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_TAUGHT: Final = (RoutesLearned, FeedUp, FeedComplete, FeedDown)
+"""Events of the sessions that teach, whose order counts."""
+
 TAKE_EVERY: Final = 0.05
 """Seconds between two looks at the samples."""
 TICK_EVERY: Final = 1.0
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a thread keeps the interpreter once there is a table: short enough that samples do not wait for the engine.
 Until then, nobody waits for anything but the table, and Python's own five milliseconds save a twentieth of the time."""
+_CATCH_UP: Final = 0.05
+"""Seconds that the thread of the sessions waits for its turn with the first table, before it queues what it has."""
 ANSWER_WITHIN: Final = 2.0
 """Seconds after which who asked is told that the engine is busy."""
 
@@ -65,7 +85,7 @@ class _Action:
 
 
 class EngineLoop:
-    """Runs an engine on the calling thread. Only `emit`, `ask`, `backlog` and `stop` may be called by others."""
+    """Runs an engine on the calling thread. Others may call `emit`, `ask`, `soon`, `backlog`, `stop` and `fail`."""
 
     def __init__(
         self,
@@ -83,6 +103,13 @@ class EngineLoop:
         self._publish = publish
         self._clock = clock
         self._queue: SimpleQueue[Event | _Question | _Action | None] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._settled = False
+        """The table is there."""
+        self._told = 0
+        """Events of sessions that were queued; their thread's own count."""
+        self._heard = 0
+        """Those of them that have been taken in."""
         self._queued = 0
         self._handled = 0
         self._sizes: deque[int] = deque()
@@ -101,12 +128,36 @@ class EngineLoop:
     # --- any thread --------------------------------------------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
-        """Queue an event. RoutesLearned must come from one thread only: its prefixes are counted without a lock."""
-        if isinstance(event, RoutesLearned):
-            size = sum([len(prefixes) for _, prefixes in event.updates])
-            self._sizes.append(size)
-            self._queued += size
+        """Queue an event, which never blocks. Routes of the first table are learned before this returns if possible.
+
+        What sessions teach must come from one thread only: it is counted without a lock.
+        """
+        if isinstance(event, _TAUGHT):
+            if isinstance(event, RoutesLearned):
+                if not self._settled and self._caught_up() and self._learn(event):
+                    return
+                size = sum([len(prefixes) for _, prefixes in event.updates])
+                self._sizes.append(size)
+                self._queued += size
+            self._told += 1
         self._queue.put(event)
+
+    def _caught_up(self) -> bool:
+        """On the thread of the sessions: True when the engine has taken in all that it has queued; waits a moment."""
+        until = self._clock() + _CATCH_UP
+        while self._told != self._heard and self._clock() < until:
+            time.sleep(0.001)
+        return self._told == self._heard
+
+    def _learn(self, event: RoutesLearned) -> bool:
+        """On the thread of the sessions: take in routes of which nothing that is queued has to know first."""
+        with self._turn:
+            if self._stopping:
+                return False
+            plan = self._engine.handle(event, self._clock())
+        if plan is not None:  # one family has its table already
+            self.soon(lambda: plan)
+        return True
 
     def backlog(self) -> int:
         """Prefixes that wait to be learned."""
@@ -141,11 +192,17 @@ class EngineLoop:
 
     def run(self) -> None:
         """Until `stop`."""
+        try:
+            self._run()
+        finally:
+            with self._turn:
+                self._stopping = True
+
+    def _run(self) -> None:
         clock = self._clock
         now = clock()
         next_take, next_tick = now, now + TICK_EVERY
         taken = now
-        settled = False
         while not self._stopping:
             due = min(next_take, next_tick)
             self.busy = False
@@ -162,20 +219,24 @@ class EngineLoop:
             if now >= next_take:
                 batch = self._samples.take()
                 if batch.samples:
-                    plan = self._engine.handle(Traffic(batch, now - taken), now)
+                    with self._turn:
+                        plan = self._engine.handle(Traffic(batch, now - taken), now)
                     if plan is not None:
                         self._sampled[plan.number] = taken
                     self._do(plan)
                 taken = now
                 next_take = now + TAKE_EVERY
             if now >= next_tick:
-                self._do(self._engine.tick(now))
+                with self._turn:
+                    plan = self._engine.tick(now)
+                self._do(plan)
                 next_tick = max(next_tick + TICK_EVERY, now)
                 seconds = clock() - now
                 self.ticks.add(seconds)
-                self._publish(seconds)
-                if not settled and self._engine.settled:
-                    settled = True
+                with self._turn:
+                    self._publish(seconds)
+                if not self._settled and self._engine.settled:
+                    self._settled = True
                     sys.setswitchinterval(SWITCH_INTERVAL)
                     # The table is there to stay: the collector need not walk it again and again.
                     gc.collect()
@@ -188,9 +249,14 @@ class EngineLoop:
             self._answer(item)
             return
         if isinstance(item, _Action):
-            self._do(item.act())
+            with self._turn:
+                plan = item.act()
+            self._do(plan)
             return
-        plan = self._engine.handle(item, self._clock())
+        with self._turn:
+            plan = self._engine.handle(item, self._clock())
+        if isinstance(item, _TAUGHT):
+            self._heard += 1
         if isinstance(item, RoutesLearned):
             self._handled += self._sizes.popleft()
         elif isinstance(item, FeedComplete):
@@ -209,7 +275,8 @@ class EngineLoop:
         if question.given_up:
             return
         try:
-            question.answer = question.ask(self._engine)
+            with self._turn:
+                question.answer = question.ask(self._engine)
         except BaseException as error:
             question.error = error
         question.done.set()

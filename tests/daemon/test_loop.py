@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from arm.daemon.loop import EngineLoop
 from arm.model import (
     COUNT_BITS,
     Attributes,
+    Event,
     Family,
     Feed,
     FeedComplete,
@@ -28,6 +30,7 @@ from arm.model import (
 
 FEED = Feed("reflector", "127.0.0.1", 1, 65000, "192.0.2.1")
 PREFIX = parse_prefix("192.0.2.0/24")
+DEFAULT = parse_prefix("0.0.0.0/0")
 
 
 class Samples:
@@ -48,8 +51,9 @@ class Running:
         self.plans: list[Plan] = []
         self.planned = threading.Event()
         self.published = threading.Semaphore(0)
+        self.engine = Engine(Config(), 0.0, 0)
         self.loop = EngineLoop(
-            Engine(Config(), 0.0, 0),
+            self.engine,
             samples=self.samples,
             apply=self._apply,
             publish=lambda seconds: self.published.release(),
@@ -99,6 +103,52 @@ def test_events_samples_and_plans_flow_through() -> None:
         assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == ["installed"]
 
 
+def test_the_first_table_is_learned_by_who_brings_it_and_later_routes_by_the_engine() -> None:
+    threads = []
+
+    def handled(event: Event, now: float) -> Plan | None:
+        if isinstance(event, RoutesLearned):
+            threads.append(threading.current_thread())
+        return handle(event, now)
+
+    with running() as run:
+        handle, run.engine.handle = run.engine.handle, handled  # type: ignore[method-assign]
+        teach(run, [PREFIX])
+        run.loop.emit(FeedComplete(FEED, Family.IPV6))
+        assert threads == [threading.current_thread()]
+        until = time.monotonic() + 10
+        while threads[-1] is not run.thread and time.monotonic() < until:  # the next tick sees that the table is there
+            run.loop.emit(RoutesLearned(FEED, [(Attributes(FEED, bytes(4), b""), [DEFAULT])]))
+            assert run.loop.ask(lambda engine: run.engine.families[Family.IPV4].rib.winner(DEFAULT)) is not None
+        assert threads[-1] is run.thread
+
+
+def test_routes_of_the_first_table_wait_in_line_behind_what_the_engine_has_not_heard() -> None:
+    handled: list[type] = []
+    busy, go = threading.Event(), threading.Event()
+
+    def record(event: Event, now: float) -> Plan | None:
+        handled.append(type(event))
+        return handle(event, now)
+
+    def occupy(engine: object) -> None:
+        busy.set()
+        go.wait(10)
+
+    with running() as run:
+        handle, run.engine.handle = run.engine.handle, record  # type: ignore[method-assign]
+        asker = threading.Thread(target=run.loop.ask, args=(occupy,))
+        asker.start()
+        assert busy.wait(10)
+        teach(run, [PREFIX])
+        assert handled == []
+        assert run.loop.backlog() == 1
+        go.set()
+        asker.join(10)
+        assert run.loop.ask(lambda engine: run.engine.families[Family.IPV4].rib.winner(PREFIX)) is not None
+        assert handled == [FeedUp, RoutesLearned, FeedComplete]
+
+
 def test_the_backlog_counts_prefixes_until_they_are_learned() -> None:
     run = Running()
     teach(run, [PREFIX, parse_prefix("10.0.0.0/8")])
@@ -135,8 +185,9 @@ def test_who_asks_a_busy_engine_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
         assert busy.wait(10)
         with pytest.raises(TimeoutError):
             run.loop.ask(lambda engine: 1)
-        go.set()
         asker.join(10)
+        assert not asker.is_alive()
+        go.set()
 
 
 def test_it_publishes_once_a_second() -> None:
