@@ -3,9 +3,24 @@
 A switch programs so many routes a second, and what correctness needs comes first; so what is only better waits for its
 share. Sudden heavy traffic need not wait: it borrows from the next second. The debt is paid before anything else
 changes, so the mean over a few seconds stays at the limit. What the planner needs for correctness never asks.
+
+Below that limit changes have a price, which rises while many are made (docs/decisions/062): so those that win most
+come first, and where little changes hands, little has to be won.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Final
+
+PAYBACK: Final = 0.5
+"""Samples in ten minutes that a swap must be expected to win for each slot that it fills, while there are no others."""
+PRESSURE: Final = 0.25
+"""How many more they are for each swap a second of late."""
+DEAREST: Final = 3.0
+"""The most that they are, so that sudden heavy traffic is never priced out."""
+LATELY: Final = 60.0
+"""Seconds, the time constant of the memory of swaps."""
 
 
 class Budget:
@@ -32,3 +47,26 @@ class Budget:
     def lends(self) -> bool:
         """True if an urgent one may: no more than a second's worth is owed yet."""
         return self.left > -self.per_second
+
+
+class Payback:
+    """What a swap has to win, by how many are made."""
+
+    __slots__ = ("_at", "_swaps")
+
+    def __init__(self, now: float) -> None:
+        self._at = now
+        self._swaps = 0.0
+
+    def note(self, now: float) -> None:
+        """A swap is made."""
+        self._swaps = self.lately(now) + 1
+        self._at = now
+
+    def lately(self, now: float) -> float:
+        """Swaps of the last minute, the recent ones counted most."""
+        return self._swaps * math.exp((self._at - now) / LATELY)
+
+    def samples(self, now: float) -> float:
+        """Samples in ten minutes for each slot."""
+        return min(PAYBACK + PRESSURE * self.lately(now) / LATELY, DEAREST)

@@ -9,7 +9,9 @@ have become worth a slot; the installed route that is worth least for its slots 
 - Where a shorter route of the table with the same next hop carries more for its slots, it goes in instead
   (core/aggregate.py).
 - When no slot is free, it takes the place of the routes worth least if it is expected to carry more than they do
-  together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by `PAYBACK`, so that noise does not churn the hardware.
+  together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by what a change is worth now (`Payback` in core/budget.py),
+  so that noise does not churn the hardware. The last free slots, fewer than a minute's swaps, count as taken.
+- What finds the second's changes spent while slots are free is put in with the next ones.
 - What rides along with an installed route, or goes the default's way anyway, needs nothing.
 - An idle route stays until its slot is wanted or `idle_timeout` has passed; without samples nothing is judged at all.
 - `churn` bounds the changes a second (core/budget.py); what is `BURST_Z` standard errors above the weakest borrows
@@ -27,6 +29,7 @@ from typing import Final
 
 from arm.config import SelectionConfig
 from arm.core.aggregate import Offer, offers
+from arm.core.budget import Payback
 from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
@@ -38,8 +41,6 @@ from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
 SWAP_GAIN: Final = 1.1
-PAYBACK: Final = 1.75
-"""Samples in ten minutes that a swap must be expected to win: with less it is not worth two changes."""
 _VICTIMS: Final = 64
 """Installed routes that one newcomer may push out."""
 _LOOKS: Final = 4
@@ -81,6 +82,9 @@ class Selection(Standing):
         )
         self._tally = Tally()
         self._overlooked: dict[Prefix, None] = {}
+        self._waiting: dict[Prefix, None] = {}
+        """What missed while slots were free and no change was left."""
+        self._payback = Payback(now)
         self.swaps = 0
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -166,11 +170,10 @@ class Selection(Standing):
         budget.refill(now)
         cheap = False
         for worth, prefix in ranked:
-            if not budget.open:
-                if not budget.lends:
-                    return
-                if not self._is_burst(prefix, worth):
-                    continue
+            if not budget.open and not (budget.lends and self._is_burst(prefix, worth)):
+                if self.free > 0:
+                    self._waiting[prefix] = None
+                continue
             # A cover has its slot already: to turn it into a route costs nothing.
             if prefix not in entries:
                 cheap = cheap or (self.free < 1 and worth <= self._price() * SWAP_GAIN)
@@ -206,6 +209,17 @@ class Selection(Standing):
         weakest = self._ranking.weakest()
         return self._ranking.keys[weakest] if weakest is not None else 0.0
 
+    def _catch_up(self, now: float) -> None:
+        """Put in what found the changes spent, while slots are free: its next sample may be minutes away."""
+        waiting = self._waiting
+        while waiting and self._budget.open and self.free > 0:
+            prefix = next(iter(waiting))
+            del waiting[prefix]
+            if self.planner.rib.winner(prefix) is not None:
+                self._try(prefix, now)
+        if self.free < 1:
+            waiting.clear()
+
     def _look_again(self, now: float) -> None:
         """Of what was worth too little alone, try a few that could share a shorter route with others."""
         looks, overlooked, covering = _LOOKS, self._overlooked, self.planner.rib.covering
@@ -239,6 +253,9 @@ class Selection(Standing):
             joined += leaving
             reason = "swap"
             self.swaps += 1
+            self._payback.note(now)
+        elif self.free < self._payback.lately(now) and offer.gain - self._price() * offer.slots < self._least(offer):
+            return False
         if offer.prefix != prefix:
             reason = "aggregate"
         stands = self.planner.install(offer.prefix, reason, max(self.free, 0))
@@ -268,6 +285,10 @@ class Selection(Standing):
         self._put_back(victims)
         return records
 
+    def _least(self, offer: Offer) -> float:
+        """What an offer must win to be worth its changes."""
+        return self._payback.samples(self.estimates.now) * self.estimates.one_sample * offer.slots
+
     def _exceeds(self, offer: Offer, victims: list[Prefix], credit: float) -> bool:
         """True if an offer adds clearly more than the victims carry together, less a credit for slots left over."""
         records = self.estimates.records
@@ -283,7 +304,7 @@ class Selection(Standing):
                 value = self.estimates.worth(record)
                 total += value
                 error2 += value * value / self.estimates.samples(record)
-        least = max(SWAP_Z * math.sqrt(error2), PAYBACK * self.estimates.one_sample)
+        least = max(SWAP_Z * math.sqrt(error2), self._least(offer))
         return offer.gain - total > least and offer.gain > total * SWAP_GAIN
 
     def tick(self, now: float, *, frozen: bool, clean: bool) -> None:
@@ -301,6 +322,7 @@ class Selection(Standing):
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
         if not frozen:
+            self._catch_up(now)
             self._look_again(now)
         if clean:
             if not frozen:

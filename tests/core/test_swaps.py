@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from test_engine_replay import HOPS, World, config
 
+from arm.core.budget import DEAREST, Payback
 from arm.model import Family, Kind, Prefix
 
 A, B, C = HOPS[0], HOPS[1], HOPS[2]
@@ -52,7 +54,8 @@ def test_it_leaves_where_its_slots_are_worth_more_to_others() -> None:
     assert standing(world) == {nth(n) for n in range(6)}
 
 
-def test_a_swap_that_would_win_less_than_its_two_changes_are_worth_is_not_made() -> None:
+def test_a_swap_that_would_win_less_than_its_changes_are_worth_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arm.core.budget.PAYBACK", 1.75)
     world = started()
     flow(world, dict.fromkeys(range(10), 1))
     before = standing(world)
@@ -61,6 +64,61 @@ def test_a_swap_that_would_win_less_than_its_two_changes_are_worth_is_not_made()
     assert standing(world) == before
     flow(world, {15: 2})
     assert nth(15) in standing(world)
+
+
+def test_what_needs_covers_has_to_win_as_much_for_each_of_its_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arm.core.budget.PAYBACK", 3.0)
+    world = started()
+    flow(world, dict.fromkeys(range(10), 1))
+    # Five slots: it takes the place of five samples and has to win fifteen.
+    flow(world, {100: 18})
+    assert WIDE not in standing(world)
+    flow(world, {100: 8})
+    assert WIDE in standing(world)
+
+
+def test_what_a_swap_has_to_win_rises_with_the_swaps_of_late_up_to_a_limit() -> None:
+    payback = Payback(100.0)
+    calm = payback.samples(100.0)
+    for _ in range(60):
+        payback.note(100.0)
+    busy = payback.samples(100.0)
+    assert calm < busy
+    assert calm < payback.samples(160.0) < busy
+    assert payback.samples(1000.0) == pytest.approx(calm, rel=1e-3)
+    for _ in range(100_000):
+        payback.note(1000.0)
+    assert payback.samples(1000.0) == DEAREST
+
+
+def test_while_much_is_swapped_the_last_free_slots_are_kept_for_what_is_worth_a_swap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = started()
+    flow(world, dict.fromkeys(range(5), 1))
+    assert len(standing(world)) == 5
+    monkeypatch.setattr(Payback, "lately", lambda payback, now: 60.0)
+    flow(world, {7: 1})
+    assert nth(7) not in standing(world)
+    flow(world, {7: 2})
+    assert nth(7) in standing(world)
+
+
+def test_what_finds_the_changes_spent_goes_in_with_the_next_ones_without_another_sample() -> None:
+    world = started(churn=4)
+    flow(world, dict.fromkeys(range(8), 1))
+    assert len(standing(world)) == 4
+    world.tick()
+    assert standing(world) == {nth(n) for n in range(8)}
+
+
+def test_of_two_routes_that_are_as_good_the_shorter_goes_in_but_not_for_more_changes() -> None:
+    world = started()
+    plain, crossed = (bytes([10, 3, 0, 0]), 16), (bytes([10, 4, 0, 0]), 16)
+    world.announce(B, [plain, (bytes([10, 3, 1, 0]), 24), crossed, (bytes([10, 4, 1, 0]), 24)])
+    world.announce(C, [(bytes([10, 4, 2, 0]), 24)])
+    world.traffic({bytes([10, 3, 1, 9]): (1000, 1), bytes([10, 4, 1, 9]): (1000, 1)})
+    assert standing(world) == {plain, (bytes([10, 4, 1, 0]), 24)}
 
 
 def test_a_burst_does_not_wait_for_the_budget_and_the_debt_is_paid_before_others_change() -> None:
