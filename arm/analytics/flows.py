@@ -114,8 +114,9 @@ class Flows:
         for flow in self.active.values():
             plan.update(flow.plan)
         self._plan = plan
-        names = frozenset((*KEYS, *VALUES)) - {"agent"}
-        self._blank = dict.fromkeys(name for flow in self.active.values() for name in flow.names if name in names)
+        names = frozenset((*KEYS, *VALUES))
+        looked = (name for flow in self.active.values() for name in flow.names if name in names)
+        self._blank = dict.fromkeys((SOURCE, "agent", *looked))
         self._routed = any(flow.routed for flow in self.active.values())
         self._waiting.clear()
 

@@ -74,7 +74,7 @@ PLAN: Final[Mapping[str, Compute]] = {place: _amount(name) for name, place in AM
 class Sample(dict[str, Value | None]):
     """The keys of one flow sample. Give it up after the datagram has been handled: it holds on to all of it."""
 
-    __slots__ = ("_blank", "_data", "_plan", "_walked", "malformed", "rate")
+    __slots__ = ("_agent", "_blank", "_data", "_plan", "_source", "_walked", "malformed", "rate")
 
     def __init__(
         self,
@@ -86,10 +86,10 @@ class Sample(dict[str, Value | None]):
         agent: bytes,
         rate: float,
     ) -> None:
-        """`plan` computes what is derived; `blank` has those of KEYS and VALUES that will be looked at, and that
-        stay None unless the sample has them; `rate` is how many packets or requests the sample stands for."""
-        self[SOURCE] = source  # type: ignore[assignment]  # only the flow cache reads it
-        self["agent"] = agent
+        """`plan` computes what is derived; `blank` has what will be looked at, which stays None unless the sample has
+        it; `rate` is how many packets or requests the sample stands for."""
+        self._source = source
+        self._agent = agent
         self._plan = plan
         self._blank = blank
         self._data = data
@@ -115,7 +115,10 @@ class Sample(dict[str, Value | None]):
 
     def _load(self, walked: Walked) -> None:
         data = self._data
+        # First of all, so that it is copied as it stands, and not name by name.
         self.update(self._blank)
+        self[SOURCE] = self._source  # type: ignore[assignment]  # only the flow cache reads it
+        self["agent"] = self._agent
         _, kind, offset, end, source, _, _, frame, src, dst = walked
         if kind == FLOW_SAMPLE:
             into, out, count = _COMPACT(data, offset + 20)
