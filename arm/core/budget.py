@@ -4,7 +4,7 @@ A switch programs so many routes a second, and what correctness needs comes firs
 share. Sudden heavy traffic need not wait: it borrows from the next second. The debt is paid before anything else
 changes, so the mean over a few seconds stays at the limit. What the planner needs for correctness never asks.
 
-Below that limit changes have a price, which rises while many are made (docs/decisions/062): so those that win most
+Below that limit changes have a price, which rises while many are made (docs/decisions/024): so those that win most
 come first, and where little changes hands, little has to be won.
 """
 
