@@ -46,6 +46,9 @@ _VICTIMS: Final = 64
 _LOOKS: Final = 4
 """Prefixes that were worth too little alone and are looked at again each second."""
 _MOST_OVERLOOKED: Final = 20_000
+_CATCH_UP: Final = 4096
+"""Prefixes that found the changes spent and are tried again in a second."""
+_MOST_WAITING: Final = 100_000
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
 
@@ -212,13 +215,16 @@ class Selection(Standing):
     def _catch_up(self, now: float) -> None:
         """Put in what found the changes spent, while slots are free: its next sample may be minutes away."""
         waiting = self._waiting
-        while waiting and self._budget.open and self.free > 0:
-            prefix = next(iter(waiting))
+        for prefix in list(islice(waiting, _CATCH_UP)):
+            if not self._budget.open or self.free < 1:
+                break
             del waiting[prefix]
             if self.planner.rib.winner(prefix) is not None:
                 self._try(prefix, now)
         if self.free < 1:
             waiting.clear()
+        for prefix in list(islice(waiting, max(len(waiting) - _MOST_WAITING, 0))):
+            del waiting[prefix]
 
     def _look_again(self, now: float) -> None:
         """Of what was worth too little alone, try a few that could share a shorter route with others."""
