@@ -26,8 +26,8 @@ T = TypeVar("T")
 KEPT_SECONDS = 2.0
 STALE_SECONDS = 8.0
 """For so much longer the list of before is given, while the next one is made: nobody who searches waits for it."""
-PORTION = 2_000
-"""Prefixes that the engine is asked for at once: a few milliseconds of its time."""
+PORTION = 1_000
+"""Prefixes that the engine is asked for at once: two to five milliseconds of its time."""
 RIGHT = frozenset({"installed", "rides", "default"})
 """States in which packets take their own way, in hardware or by default."""
 _REMEMBERED_SECONDS: Final = 1e6
