@@ -319,7 +319,7 @@ class AnalyticsConfig:
         16, rules.integer(1, 256), "At most so many clients wait for events at a time; each holds a thread."
     )
     queue: int = key(
-        2000,
+        5000,
         rules.integer(10, 1_000_000),
         "Datagrams that may wait to be counted; those beyond are dropped and counted, and the others stand for them.",
         unit="datagrams",

@@ -39,7 +39,8 @@ class Collector:
         self._subscribers: tuple[Subscriber, ...] = ()
         self._counter_subscribers: tuple[Subscriber, ...] = ()
         self._tap: Tap | None = None
-        self._tap_counters_only = False
+        self._counter_tap: Tap | None = None
+        """The tap where it leaves out what has no counter sample: then it costs nothing for what it leaves out."""
         self._datagrams = 0
         self._flow_samples = 0
         self._counter_samples = 0
@@ -75,8 +76,8 @@ class Collector:
         It must be quick and must not raise. `counters_only` leaves out what has no counter sample, of agents that
         count. None ends it; there is one tap.
         """
-        self._tap_counters_only = counters_only
-        self._tap = callback
+        self._tap = None if counters_only else callback
+        self._counter_tap = callback if counters_only else None
 
     def take(self, fresh: TrafficBatch | None = None) -> TrafficBatch:
         """All that came since the last call, the caller's from now on; `fresh`, an empty one, takes its place."""
@@ -106,8 +107,12 @@ class Collector:
         if self._subscribers:
             self._publish(data, size, self._subscribers)
         tap = self._tap
-        if tap is not None and not (self._tap_counters_only and agent.counted and self._counter_samples == before):
+        if tap is not None:
             tap(bytes(data[:size]))
+        if self._counter_samples != before or not agent.counted:
+            tap = self._counter_tap
+            if tap is not None:
+                tap(bytes(data[:size]))
         if self._counter_subscribers and self._counter_samples != before:
             self._publish(data, size, self._counter_subscribers)
 
