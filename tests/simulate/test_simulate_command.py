@@ -94,7 +94,7 @@ def test_the_verdict_pairs_the_seeds_and_names_the_best_of_the_others() -> None:
     assert cell[6].startswith("**80.00%**")
     # The seeds differ by 20 points, the policies by one and two: only the latter makes the interval of the difference.
     assert cell[7:9] == ["lru 78.50%", "+1.50 ± 6.36"]
-    assert cell[9:] == ["5.0", "60.0", "1/12", "0"]
+    assert cell[9:] == ["5.0", "60.0", "1/12.0", "0"]
 
 
 def test_a_file_of_something_else_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

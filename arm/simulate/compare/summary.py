@@ -72,7 +72,7 @@ def _line(key: tuple[str, int, int], group: Mapping[str, Mapping[int, Result]]) 
     changes = _changes(own, seeds)
     yardstick = _changes(group[_YARDSTICK], seeds) if _YARDSTICK in group else None
     against = "" if yardstick is None else f"{yardstick:,.1f}"
-    ratio = f"1/{yardstick / changes:.0f}" if yardstick and changes else ""
+    ratio = f"1/{yardstick / changes:.1f}" if yardstick and changes else ""
     error = f" ± {half_interval(above):.2f}" if len(seeds) > 1 else ""
     arm_error = f" ± {half_interval([own[seed].coverage for seed in seeds]):.2%}" if len(seeds) > 1 else ""
     misled = sum(own[seed].wrong_bytes for seed in seeds)
