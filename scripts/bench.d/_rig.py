@@ -204,7 +204,7 @@ class Rig:
         conf.write_text(_BIRD.format(directory=self.directory, as_=AS))
         bird = self.start("bird", ["bird", "-f", "-c", conf, "-s", self.directory / "bird.ctl"])
         until(lambda: "up0" in self.birdc("show", "protocols"), 10, "BIRD answers")
-        for slot in range(upstreams):
+        taught = [
             self.start(
                 f"upstream{slot}",
                 [
@@ -213,9 +213,16 @@ class Rig:
                     "--local-address", f"127.0.1.{slot + 1}", "--peer", "127.0.0.1",
                     "--default", "better" if slot == 0 else "none", "--control", self.directory / f"upstream{slot}.ctl",
                 ],
-            )  # fmt: skip
-        until(lambda: all(self.routes(f"up{slot}") >= self.size.prefixes for slot in range(upstreams)), 120,
-              "BIRD has the table", 0.2)  # fmt: skip
+            )
+            for slot in range(upstreams)
+        ]  # fmt: skip
+
+        def full() -> bool:
+            for upstream in taught:
+                upstream.check()
+            return all(self.routes(f"up{slot}") >= self.size.prefixes for slot in range(upstreams))
+
+        until(full, 120, "BIRD has the table", 0.2)
         self.exported = sum(
             map(
                 int,
