@@ -10,7 +10,8 @@ have become worth a slot; the installed route that is worth least for its slots 
   (core/aggregate.py).
 - When no slot is free, it takes the place of the routes worth least if it is expected to carry more than they do
   together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by what a change is worth now (`Payback` in core/budget.py),
-  so that noise does not churn the hardware. The last free slots, fewer than a minute's swaps, count as taken.
+  so that noise does not churn the hardware. The last free slots, fewer than a minute's swaps and a twentieth
+  of all, count as taken.
 - What finds the second's changes spent while slots are free is put in with the next ones.
 - What rides along with an installed route, or goes the default's way anyway, needs nothing.
 - An idle route stays until its slot is wanted or `idle_timeout` has passed; without samples nothing is judged at all.
@@ -49,6 +50,8 @@ _MOST_OVERLOOKED: Final = 20_000
 _CATCH_UP: Final = 4096
 """Prefixes that found the changes spent and are tried again in a second."""
 _MOST_WAITING: Final = 100_000
+_LAST: Final = 0.05
+"""The share of all slots that at most count as the last free ones: where there are few, an empty one is a loss."""
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
 
@@ -260,7 +263,7 @@ class Selection(Standing):
             reason = "swap"
             self.swaps += 1
             self._payback.note(now)
-        elif self.free < self._payback.lately(now) and offer.gain - self._price() * offer.slots < self._least(offer):
+        elif self._is_among_the_last(now) and offer.gain - self._price() * offer.slots < self._least(offer):
             return False
         if offer.prefix != prefix:
             reason = "aggregate"
@@ -290,6 +293,10 @@ class Selection(Standing):
                 self.planner.withdraw(victim, "swap")
         self._put_back(victims)
         return records
+
+    def _is_among_the_last(self, now: float) -> bool:
+        """True for the free slots that the swaps of a minute would take, which are few of all."""
+        return self.free < min(self._payback.lately(now), _LAST * self.usable)
 
     def _least(self, offer: Offer) -> float:
         """What an offer must win to be worth its changes."""

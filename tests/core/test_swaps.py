@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from test_engine_replay import HOPS, World, config
 
+from arm.core import selection
 from arm.core.budget import DEAREST, Payback
 from arm.model import Family, Kind, Prefix
 
@@ -98,9 +99,18 @@ def test_while_much_is_swapped_the_last_free_slots_are_kept_for_what_is_worth_a_
     flow(world, dict.fromkeys(range(5), 1))
     assert len(standing(world)) == 5
     monkeypatch.setattr(Payback, "lately", lambda payback, now: 60.0)
+    monkeypatch.setattr(selection, "_LAST", 1.0)
     flow(world, {7: 1})
     assert nth(7) not in standing(world)
     flow(world, {7: 2})
+    assert nth(7) in standing(world)
+
+
+def test_of_few_slots_none_is_kept_free_for_what_is_worth_a_swap(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = started()
+    flow(world, dict.fromkeys(range(5), 1))
+    monkeypatch.setattr(Payback, "lately", lambda payback, now: 60.0)
+    flow(world, {7: 1})
     assert nth(7) in standing(world)
 
 
