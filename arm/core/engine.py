@@ -152,6 +152,11 @@ class Engine(Explainer):
         taught = self._feeds.taught()
         return bool(taught) and all(self.families[family].settled for family in taught)
 
+    def only_fills(self, event: RoutesLearned) -> bool:
+        """True if all routes are of families that have not been complete yet: to take them in calls for no plan."""
+        settled = [family.bits // 8 for family in FAMILIES if self.families[family].settled]
+        return not settled or not any(prefixes and len(prefixes[0][0]) in settled for _, prefixes in event.updates)
+
     @property
     def frozen(self) -> bool:
         """True while there is no sFlow to judge by."""

@@ -150,13 +150,15 @@ class EngineLoop:
         return self._told == self._heard
 
     def _learn(self, event: RoutesLearned) -> bool:
-        """On the thread of the sessions: take in routes of which nothing that is queued has to know first."""
+        """On the thread of the sessions: take in routes of which nothing that is queued has to know first.
+
+        Not those of a family that has its table: a plan of this thread could overtake one of the engine's.
+        """
         with self._turn:
-            if self._stopping:
+            if self._stopping or not self._engine.only_fills(event):
                 return False
             plan = self._engine.handle(event, self._clock())
-        if plan is not None:  # one family has its table already
-            self.soon(lambda: plan)
+        assert plan is None, "a table that is not complete calls for no change"
         return True
 
     def backlog(self) -> int:

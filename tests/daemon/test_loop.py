@@ -123,6 +123,25 @@ def test_the_first_table_is_learned_by_who_brings_it_and_later_routes_by_the_eng
         assert threads[-1] is run.thread
 
 
+def test_a_family_that_has_its_table_is_learned_by_the_engine_while_the_other_one_is_still_coming() -> None:
+    threads = []
+
+    def handled(event: Event, now: float) -> Plan | None:
+        if isinstance(event, RoutesLearned):
+            threads.append(threading.current_thread())
+        return handle(event, now)
+
+    with running() as run:
+        handle, run.engine.handle = run.engine.handle, handled  # type: ignore[method-assign]
+        run.loop.emit(FeedUp(FEED))
+        run.loop.emit(FeedComplete(FEED, Family.IPV6))
+        run.loop.ask(lambda engine: None)
+        for prefix in ("2001:db8::/32", "192.0.2.0/24", "2001:db8:1::/48"):
+            run.loop.emit(RoutesLearned(FEED, [(Attributes(FEED, bytes(4), b""), [parse_prefix(prefix)])]))
+            run.loop.ask(lambda engine: None)
+        assert threads == [run.thread, threading.current_thread(), run.thread]
+
+
 def test_routes_of_the_first_table_wait_in_line_behind_what_the_engine_has_not_heard() -> None:
     handled: list[type] = []
     busy, go = threading.Event(), threading.Event()
