@@ -144,26 +144,21 @@ class Connection:
                 interner = self._interner
                 if interner is None:
                     continue
-                if length > _LARGEST_END_OF_RIB:
-                    common = common_update(data, start, position, interner)
-                    if common is not None:
-                        batch.append(common)
-                        count += len(common[1])
-                        if count >= BATCH:
-                            self._upper.learned(self, batch)
-                            batch, count = [], 0
-                        continue
-                body = data[start:position]
-                if length <= _LARGEST_END_OF_RIB and (family := end_of_rib_family(body)) is not None:
+                if length <= _LARGEST_END_OF_RIB and (family := end_of_rib_family(data[start:position])) is not None:
                     if batch:
                         self._upper.learned(self, batch)
                         batch, count = [], 0
                     self._upper.end_of_rib(self, family)
                     continue
-                found = parse_update(body, interner)
-                batch += found
-                for _, prefixes in found:
-                    count += len(prefixes)
+                common = common_update(data, start, position, interner)
+                if common is not None:
+                    batch.append(common)
+                    count += len(common[1])
+                else:
+                    found = parse_update(data[start:position], interner)
+                    batch += found
+                    for _, prefixes in found:
+                        count += len(prefixes)
                 if count >= BATCH:
                     self._upper.learned(self, batch)
                     batch, count = [], 0
