@@ -22,7 +22,7 @@ from _processes import Process, until
 from _rig import FULL, HTTP, QUICK, SFLOW, rig
 from _sender import packets
 from _tables import Figure, show
-from reaction import fresh_prefixes, spread, trial
+from reaction import spread, trial, unseen
 
 from arm.sflow.collector import Collector
 from arm.simulate.agent import Agent
@@ -127,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
         monitor = RouteMonitor()
         process = rig_.load_arm("bird", 100_000)
         rig_.sender(SFLOW, rate, 3600, "--destinations", str(_BACKGROUND))
-        prefixes = iter(list(fresh_prefixes(rig_, 4 * rounds * trials)))
+        prefixes = unseen(rig_, monitor, 4 * rounds * trials)
         until(lambda: len(monitor.added) > 20, 60, "routes of the background traffic are in the kernel")
         time.sleep(2 if options.quick else 10)
         agent = Agent(SFLOW, address=bytes((10, 0, 0, 137)), rate=10_000, per_datagram=1)
@@ -141,8 +141,7 @@ def main(argv: Sequence[str]) -> int:
             shares[with_them].append(cpu(process, seconds))
             for pause in pauses[number // 2]:
                 time.sleep(pause)
-                prefix = next(each for each in prefixes if each not in monitor.added)
-                times[with_them].append(trial(agent, monitor, prefix, 3.0) * 1000)
+                times[with_them].append(trial(agent, monitor, next(prefixes), 3.0) * 1000)
             after = ask("/analyzer/json")
             if with_them:
                 define(False)

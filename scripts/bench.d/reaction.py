@@ -66,6 +66,12 @@ def trial(agent: Agent, monitor: RouteMonitor, prefix: Prefix, limit: float) -> 
     return monitor.added.get(prefix, began + limit) - began
 
 
+def unseen(rig_: Rig, monitor: RouteMonitor, count: int) -> Iterator[Prefix]:
+    """Of `count` fresh prefixes those that neither a shorter route nor other traffic has brought in when they come."""
+    fresh = list(fresh_prefixes(rig_, count))
+    return (prefix for prefix in fresh if prefix not in monitor.added)
+
+
 def spread(count: int, chance: random.Random) -> list[float]:
     """Pauses before trials, seconds: evenly spread over three of the intervals at which ARM looks at samples.
 
@@ -104,16 +110,14 @@ def main(argv: Sequence[str]) -> int:
         monitor = RouteMonitor()
         rig_.load_arm(options.target, 100_000)
         rig_.sender(SFLOW, options.rate, 3600, "--destinations", str(_BACKGROUND))
-        prefixes = iter(list(fresh_prefixes(rig_, 2 * trials)))
+        prefixes = unseen(rig_, monitor, 2 * trials)
         until(lambda: len(monitor.added) > 20, 60, "routes of the background traffic are in the kernel")
         time.sleep(2 if options.quick else 15)
         agent = Agent(SFLOW, address=bytes((10, 0, 0, 137)), rate=10_000, per_datagram=1)
         times = []
         for _ in range(trials):
             time.sleep(chance.uniform(0.02, 0.15))
-            # one that a shorter route or other traffic has brought in already is not new
-            prefix = next(each for each in prefixes if each not in monitor.added)
-            times.append(trial(agent, monitor, prefix, limit) * 1000)
+            times.append(trial(agent, monitor, next(prefixes), limit) * 1000)
         lost = sum(one >= limit * 1000 for one in times)
         base = sorted(one * 1000 for one in floor(monitor, min(trials, 50)))
         background = len(monitor.present)

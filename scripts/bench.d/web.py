@@ -21,7 +21,7 @@ from _kernel import RouteMonitor
 from _processes import until
 from _rig import FULL, HTTP, QUICK, SFLOW, Rig, rig
 from _tables import Figure, show
-from reaction import fresh_prefixes, spread, trial
+from reaction import spread, trial, unseen
 
 from arm.model import Prefix, format_address
 from arm.simulate.agent import Agent
@@ -62,12 +62,11 @@ class Load:
 
 
 def reactions(agent: Agent, monitor: RouteMonitor, prefixes: Iterator[Prefix], pauses: Sequence[float]) -> list[float]:
-    """Milliseconds of each new prefix; one that other traffic has brought in before is left out."""
+    """Milliseconds of each new prefix."""
     taken = []
     for pause in pauses:
         time.sleep(pause)
-        prefix = next(each for each in prefixes if each not in monitor.added)
-        taken.append(trial(agent, monitor, prefix, _LIMIT) * 1000)
+        taken.append(trial(agent, monitor, next(prefixes), _LIMIT) * 1000)
     return taken
 
 
@@ -99,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         drawn = draw_destinations(rig_.table, active, 1)
         searches = rig_.directory / "searches"
         searches.write_text(" ".join(format_address(one.address) for one in drawn[:500]))
-        fresh = iter(list(fresh_prefixes(rig_, 2 * rounds * trials * len(_KINDS))))
+        fresh = unseen(rig_, monitor, 2 * rounds * trials * len(_KINDS))
         until(lambda: _active(rig_) >= active * 0.95, 120, f"{active} prefixes have traffic", 0.5)
         agent = Agent(SFLOW, address=bytes((10, 0, 0, 137)), rate=10_000, per_datagram=1)
         for number in range(rounds * len(_KINDS)):
