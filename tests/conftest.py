@@ -1,8 +1,18 @@
-"""What all tests share: those that need root rights are skipped, by name, where there are none."""
+"""What all tests share: they test the sources that are here, and those that need root rights are skipped, by name,
+where there are none."""
 
 import os
+from pathlib import Path
 
 import pytest
+from freshness import outdated
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_sessionstart() -> None:
+    if names := [str(source.relative_to(ROOT)) for source in outdated(ROOT / "arm")]:
+        pytest.exit(f"changed since they were compiled: {', '.join(names)}; run scripts/setup", returncode=3)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

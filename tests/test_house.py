@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from freshness import outdated
 
 from arm.cli import Exit, parser
 
@@ -139,6 +141,30 @@ def test_the_benchmarks_are_listed_with_a_sentence_each_and_others_refused() -> 
     assert all(len(row) == 2 for row in rows), "the first line of a docstring says what is measured"
     for name in ("no_such", "__main__", "../bench", "_helper"):
         assert bench(name).returncode == 64
+
+
+def _compiled() -> list[str]:
+    """The modules that setup.py compiles."""
+    for statement in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "COMPILED":
+            return [path.removesuffix(".py").replace("/", ".") for path in ast.literal_eval(statement.value)]
+    raise AssertionError("setup.py has no COMPILED")
+
+
+@pytest.mark.parametrize("name", _compiled())
+def test_what_is_to_be_compiled_is(name: str) -> None:
+    file = importlib.import_module(name).__file__
+    assert file is not None
+    assert file.endswith(".so"), "run scripts/setup"
+
+
+def test_a_source_that_is_newer_than_what_was_compiled_from_it_is_told(tmp_path: Path) -> None:
+    for name in ("fresh", "stale", "interpreted"):
+        (tmp_path / f"{name}.py").touch()
+    for name in ("fresh", "stale", "shared__mypyc"):
+        (tmp_path / f"{name}.cpython-311-x86_64-linux-gnu.so").touch()
+    os.utime(tmp_path / "stale.cpython-311-x86_64-linux-gnu.so", (0, 0))
+    assert outdated(tmp_path) == [tmp_path / "stale.py"]
 
 
 def test_no_two_test_files_have_the_same_name() -> None:

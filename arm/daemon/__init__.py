@@ -34,6 +34,7 @@ from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
 from arm.observe.summary import Summary, one_line
 from arm.observe.switch import SwitchCounters
+from arm.sflow import datagram
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
@@ -183,7 +184,12 @@ class Daemon:
             self._keeper.start()
         address = self._sockets.http[0].getsockname()
         log.info(
-            "started version=%s page=http://%s:%d/ target=%s", __version__, address[0], address[1], self.target_kind
+            "started version=%s page=http://%s:%d/ target=%s compiled=%s",
+            __version__,
+            address[0],
+            address[1],
+            self.target_kind,
+            "no" if datagram.__file__.endswith(".py") else "yes",
         )
         self._publish(0.0)
         self._notifier.ready("learning the table")

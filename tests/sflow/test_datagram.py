@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from interpreted import interpreted
 from sflow_reference import Seen
 from sflow_reference import decode as reference_decode
 from sflow_strategies import REAL, any_input, datagrams, few, flow_samples, many, mutated
@@ -19,6 +20,7 @@ from arm.sflow.datagram import DatagramError, Sample, read_header, walk
 from arm.sflow.records import CounterSample, DiscardedPacket, FlowSample, decode
 from arm.simulate import encoder
 
+SOURCES = interpreted(*(f"arm.sflow.{name}" for name in ("packet", "datagram", "sequence", "agents", "collector")))
 SOURCE, DESTINATION = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
 
 
@@ -133,6 +135,19 @@ def test_the_short_cut_for_common_samples_is_no_other_way(data: bytes) -> None:
         kind, sample_type, offset, end, *_ = sample
         if kind == codec.FLOW:
             assert sample == codec._flow(data, offset, end, sample_type)
+
+
+@given(any_input)
+@many
+def test_compiled_and_interpreted_say_the_same(data: bytes) -> None:
+    def told(collector: type[Collector]) -> object:
+        used = collector()
+        used.receive(data, len(data), 0.0)
+        used.receive(bytearray(data), len(data), 0.0)
+        batch = used.take()
+        return used.status(0.0, 0), batch.destinations4, batch.destinations6, batch.sources4, batch.sources6
+
+    assert told(Collector) == told(SOURCES[-1].Collector)
 
 
 @pytest.mark.parametrize("payload", [simple(), simple(expanded=False), REAL[0], REAL[-1]])
