@@ -29,5 +29,5 @@ COMPILED = [
 extensions = mypycify(COMPILED, group_name="arm.compiled", debug_level="0")
 for extension in extensions:
     # a compiler that is newer than mypy may warn of what this one does not
-    extension.extra_compile_args.remove("-Werror")
+    extension.extra_compile_args = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
 setup(ext_modules=extensions)
