@@ -13,7 +13,7 @@ No clock and no lock: times are passed in, and one thread at a time may call.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,37 +64,32 @@ class FlowCache:
             return 1.0
         return math.exp(age)
 
-    def add(self, keys: Sequence[Key], amounts: Sequence[float | None], weight: float) -> None:
-        """Count amounts, each for the flow of its key; what lacks an amount or a part of its key is left out."""
+    def add(self, keys: Iterable[Key], amounts: Iterable[float], weight: float, totals: Mapping[Source, float]) -> None:
+        """Count amounts, each for the flow of its key; `totals` has their sums by the data source."""
         flows = self._flows
-        get = flows.get
-        source: Source | None = None
-        total = 0.0
+        add = flows.setdefault
         for key, amount in zip(keys, amounts, strict=True):
-            if amount is None or None in key:
-                continue
             weighted = amount * weight
-            flows[key] = get(key, 0.0) + weighted
-            if key[0] is not source:  # samples of a source come one after the other
-                self._add_total(source, total)
-                source, total = key[0], 0.0
-            total += weighted
-        self._add_total(source, total)
+            found = add(key, weighted)
+            if found is not weighted:  # a flow that was there already: most are not, and those are looked up once
+                flows[key] = found + weighted
+        for source, total in totals.items():
+            self._add_total(source, total * weight)
         if len(flows) > 2 * self.capacity:
             self._prune()
 
-    def _add_total(self, source: Source | None, weighted: float) -> None:
+    def _add_total(self, source: Source, weighted: float) -> None:
         if source in self._sources:
             self._sources[source] += weighted
-        elif source is not None and len(self._sources) < MOST_SOURCES:
+        elif len(self._sources) < MOST_SOURCES:
             self._sources[source] = weighted
 
-    def mark(self, keys: Sequence[Key], amounts: Sequence[float | None], now: float) -> None:
+    def mark(self, keys: Iterable[Key], amounts: Iterable[float], now: float) -> None:
         """Note the course of flows; after `add`."""
         if self.marks is None:
             return
         for key, amount in zip(keys, amounts, strict=True):
-            if amount is None or key not in self._flows:
+            if key not in self._flows:
                 continue
             mark = self.marks.get(key)
             if mark is None:

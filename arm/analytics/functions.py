@@ -1,18 +1,18 @@
 """What the functions of flow keys compute.
 
-Each builder gets its term and gives a function from a sample to a value, or None where the sample lacks what it needs:
-then the sample is not counted. Builders check all that can be known ahead and raise LanguageError at the argument that
-is wrong; what they return never raises, but for routes.Unresolved.
+Each builder gets its term and gives a function from samples to a column: a value for each, or None where the sample
+lacks what it needs: then it is not counted. Builders check all that can be known ahead and raise LanguageError at the
+argument that is wrong; what they return never raises, but for routes.Unresolved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias, TypeGuard
 
 from arm.analytics.language import Argument, LanguageError, Term
+from arm.analytics.portion import Column, Compute, Portion
 from arm.analytics.routes import Routes
-from arm.analytics.sample import Compute, Sample
 from arm.analytics.uri import PARTS, parts
 from arm.analytics.values import Value, text_of
 from arm.model import format_prefix, mask
@@ -43,14 +43,14 @@ class Surroundings(Protocol):
         ...
 
 
-Compile: TypeAlias = Callable[[Term], Compute]
+Compile: TypeAlias = Callable[[Term], str]
 
 
 class Functions:
     """The builders, by name."""
 
     def __init__(self, around: Surroundings, compile_term: Compile, field: str, text: str) -> None:
-        """`compile_term` makes an argument's own term computable."""
+        """`compile_term` makes an argument's own term computable, and gives the name of its column."""
         self._around = around
         self._compile = compile_term
         self._field = field
@@ -74,7 +74,7 @@ class Functions:
             raise self.error(f"{term.name} is written {form}", term.at)
         return found
 
-    def _key(self, argument: Argument) -> Compute:
+    def _key(self, argument: Argument) -> str:
         if argument.term is not None:
             return self._compile(argument.term)
         return self._compile(Term(argument.text, argument.at))
@@ -96,26 +96,14 @@ class Functions:
         arguments = self._arguments(term, 1, 2, "mask:key or mask:key:bits")
         key = self._key(arguments[0])
         if len(arguments) == 2:
-            bits = self._number(arguments[1], 0, 128)
-
-            known: dict[Value | None, str | None] = {None: None}
-
-            def fixed(sample: Sample) -> Value | None:
-                address = key(sample)
-                found = known.get(address)
-                if found is None and isinstance(address, bytes) and len(address) != 6:
-                    if len(known) > _MOST_KNOWN:
-                        known.clear()
-                    length = min(bits, len(address) * 8)
-                    found = known[address] = format_prefix((mask(address, length), length))
-                return found
-
-            return fixed
+            return _fixed_mask(key, self._number(arguments[1], 0, 128))
         routes = self._around.routes
 
-        def routed(sample: Sample) -> Value | None:
-            address = key(sample)
-            return routes.of(address).prefix if isinstance(address, bytes) and len(address) != 6 else None
+        def routed(portion: Portion) -> Column:
+            addresses = portion.column(key)
+            if addresses is None:
+                return None
+            return [known.prefix for known in routes.of([each if _is_ip(each) else None for each in addresses])]
 
         return routed
 
@@ -125,10 +113,7 @@ class Functions:
         if not delimiter:
             raise self.error("a delimiter has to stand here", delimiter_.at)
 
-        def part(sample: Sample) -> Value | None:
-            value = key(sample)
-            if value is None:
-                return None
+        def part(value: Value) -> Value | None:
             text = text_of(value)[:_LONGEST]
             # a delimiter at the very beginning opens the first piece: the first piece of /a/b is /a
             lead = delimiter if text.startswith(delimiter) else ""
@@ -137,7 +122,7 @@ class Functions:
                 return lead + delimiter.join(pieces[:count])
             return delimiter.join(pieces[-count:])
 
-        return part
+        return _each(key, part)
 
     def prefix(self, term: Term) -> Compute:
         return self._part(term, head=True)
@@ -151,86 +136,74 @@ class Functions:
         low = self._number(arguments[1], 0, 2**64)
         high = self._number(arguments[2], low, 2**64) if len(arguments) == 3 else 2**64
 
-        def inside(sample: Sample) -> Value | None:
-            value = key(sample)
+        def inside(value: Value) -> Value | None:
             if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
                 value = int(value)
             if not isinstance(value, int):
                 return None
             return "true" if low <= value <= high else "false"
 
-        return inside
+        return _each(key, inside)
 
     def null(self, term: Term) -> Compute:
         key_, default_ = self._arguments(term, 2, 2, "null:key:default")
         key, default = self._key(key_), self._plain(default_)
 
-        def known(sample: Sample) -> Value | None:
-            value = key(sample)
-            return default if value is None else value
+        def known(portion: Portion) -> Column:
+            values = portion.column(key)
+            if values is None:
+                return [default] * portion.size
+            return [default if value is None else value for value in values]
 
         return known
 
     def or_(self, term: Term) -> Compute:
         keys = [self._key(argument) for argument in self._arguments(term, 1, 16, "or:key:key:...")]
-
-        def first(sample: Sample) -> Value | None:
-            for key in keys:
-                value = key(sample)
-                if value is not None:
-                    return value
-            return None
-
-        return first
+        return lambda portion: _first(portion, keys)
 
     def eq(self, term: Term) -> Compute:
         one_, other_ = self._arguments(term, 2, 2, "eq:key:key")
         one, other = self._key(one_), self._key(other_)
 
-        def equal(sample: Sample) -> Value | None:
-            left, right = one(sample), other(sample)
+        def equal(left: Value | None, right: Value | None) -> Value | None:
             if left is None or right is None:
                 return None
             return "true" if left == right or text_of(left) == text_of(right) else "false"
 
-        return equal
+        def compare(portion: Portion) -> Column:
+            left, right = portion.column(one), portion.column(other)
+            return None if left is None or right is None else list(map(equal, left, right))
+
+        return compare
 
     def group(self, term: Term) -> Compute:
         key_, *names_ = self._arguments(term, 2, 16, "group:key:name:...")
         key, names, around = self._key(key_), [self._plain(name) for name in names_], self._around
 
-        def member(sample: Sample) -> Value | None:
-            address = key(sample)
-            if isinstance(address, bytes) and len(address) != 6:
+        def member(address: Value) -> Value | None:
+            if _is_ip(address):
                 for name in names:
                     found = around.group(name, address)
                     if found is not None:
                         return found
             return None
 
-        return member
+        return _each(key, member)
 
     def country(self, term: Term) -> Compute:
         (key_,) = self._arguments(term, 1, 1, "country:key")
         key, country = self._key(key_), self._around.country
         if country is None:
             raise self.error("there is no database of countries: set [geo] country", term.at)
-
-        def where(sample: Sample) -> Value | None:
-            address = key(sample)
-            return country(address) if isinstance(address, bytes) and len(address) != 6 else None
-
-        return where
+        return _each(key, lambda address: country(address) if _is_ip(address) else None)
 
     def oui(self, term: Term) -> Compute:
         (key_,) = self._arguments(term, 1, 1, "oui:key")
-        key = self._key(key_)
 
-        def vendor(sample: Sample) -> Value | None:
-            address = key(sample)
+        def vendor(address: Value) -> Value | None:
             return address[:3].hex().upper() if isinstance(address, bytes) and len(address) == 6 else None
 
-        return vendor
+        return _each(self._key(key_), vendor)
 
     def host(self, term: Term) -> Compute:
         arguments = self._arguments(term, 1, 2, "host:key or host:key:attribute")
@@ -239,24 +212,59 @@ class Functions:
         if attribute not in HOST_ATTRIBUTES:
             raise self.error(f"a host has only {', '.join(HOST_ATTRIBUTES)}", arguments[1].at)
         around = self._around
-
-        def of(sample: Sample) -> Value | None:
-            address = key(sample)
-            return around.host(address, attribute) if address is not None else None
-
-        return of
+        return _each(key, lambda address: around.host(address, attribute))
 
     def uri(self, term: Term) -> Compute:
         key_, part_ = self._arguments(term, 2, 2, "uri:key:part")
         key, part = self._key(key_), self._plain(part_)
         if part not in PARTS:
             raise self.error(f"the parts of a uri are {', '.join(PARTS)}", part_.at)
+        return _each(key, lambda value: parts(value[:_LONGEST]).get(part) if isinstance(value, str) else None)
 
-        def of(sample: Sample) -> Value | None:
-            value = key(sample)
-            return parts(value[:_LONGEST]).get(part) if isinstance(value, str) else None
 
-        return of
+def _is_ip(value: Value | None) -> TypeGuard[bytes]:
+    """True if the value is an IPv4 or IPv6 address, and no MAC address."""
+    return isinstance(value, bytes) and len(value) != 6
+
+
+def _each(key: str, function: Callable[[Value], Value | None]) -> Compute:
+    """The function of each value of a key."""
+
+    def compute(portion: Portion) -> Column:
+        values = portion.column(key)
+        return None if values is None else [None if value is None else function(value) for value in values]
+
+    return compute
+
+
+def _fixed_mask(key: str, bits: int) -> Compute:
+    known: dict[Value, str | None] = {}
+
+    def masked(address: Value) -> str | None:
+        found = known.get(address)
+        if found is None and _is_ip(address):
+            if len(known) > _MOST_KNOWN:
+                known.clear()
+            length = min(bits, len(address) * 8)
+            found = known[address] = format_prefix((mask(address, length), length))
+        return found
+
+    return _each(key, masked)
+
+
+def _first(portion: Portion, keys: Sequence[str]) -> Column:
+    """Of each sample the first of the keys that it has; no key is looked at where an earlier one is there."""
+    values = portion.column(keys[0])
+    if len(keys) == 1:
+        return values
+    if values is None:
+        return _first(portion, keys[1:])
+    missing = [value is None for value in values]
+    others = _first(portion.where(missing), keys[1:]) if any(missing) else None
+    if others is None:
+        return values
+    rest = iter(others)
+    return [next(rest) if value is None else value for value in values]
 
 
 _BUILDERS: Final[dict[str, Callable[[Functions, Term], Compute]]] = {

@@ -8,12 +8,11 @@ sample that showed a new address waits for the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from arm.analytics.sample import Compute, Sample
-from arm.analytics.values import Value
+from arm.analytics.portion import Column, Compute, Portion
 from arm.bgp.attributes import describe
 from arm.model import Route, format_prefix, split_next_hops
 
@@ -37,27 +36,29 @@ class Unresolved(Exception):  # noqa: N818 - the sample waits, nothing is wrong
 class Known:
     """What flow keys need of the route to an address."""
 
-    prefix: str | None
+    route: Route | None
     """None where the table has no route."""
-    source: Mapping[str, Value | None]
-    """Its keys if the address is a packet's source, and if it is the destination."""
-    destination: Mapping[str, Value | None]
+    prefix: str | None
+    source: tuple[Any, ...]
+    """Its keys, in the order of SOURCE, if the address is a packet's source."""
+    destination: tuple[Any, ...]
+    """The same in the order of DESTINATION."""
 
 
 _SOURCE: Final = ("ipsourcemaskbits", "bgpsourceas", "bgpsourcepeeras")
-_MASK_SOURCE: Final = ("mask:ipsource", "mask:ip6source")
 _DESTINATION: Final = (
     *("ipdestinationmaskbits", "bgpnexthop", "bgpnexthop6", "bgpas", "bgpdestinationas", "bgpdestinationpeeras"),
     *("bgpdestinationaspath", "bgpcommunities", "bgplocalpref"),
 )
-_MASK_DESTINATION: Final = ("mask:ipdestination", "mask:ip6destination")
 KEYS: Final = (*_SOURCE, *_DESTINATION)
 """Keys that come from the table."""
-MASKS: Final = (*_MASK_SOURCE, *_MASK_DESTINATION)
+SOURCE: Final = (*_SOURCE, "mask:ipsource", "mask:ip6source")
+DESTINATION: Final = (*_DESTINATION, "mask:ipdestination", "mask:ip6destination")
+MASKS: Final = (*SOURCE[-2:], *DESTINATION[-2:])
 """Functions that come with them."""
-NOTHING: Final = Known(
-    None, dict.fromkeys((*_SOURCE, *_MASK_SOURCE)), dict.fromkeys((*_DESTINATION, *_MASK_DESTINATION))
-)
+NOTHING: Final = Known(None, None, (None,) * len(SOURCE), (None,) * len(DESTINATION))
+_SOURCES, _DESTINATIONS = "\0sources", "\0destinations"
+"""What is known of the two ends of each sample, as columns; no key of a definition can be spelled so."""
 
 
 class Routes:
@@ -74,23 +75,26 @@ class Routes:
         self.failures = 0
         """Those it had no time for."""
 
-    def of(self, address: bytes) -> Known:
-        """What is known of an address; Unresolved if nothing is yet."""
-        found = self._known.get(address)
-        if found is None:
-            self._wanted[address] = None
-            raise Unresolved
-        if found[1] < self._now:
-            self._wanted[address] = None
-        return found[0]
+    def of(self, addresses: Iterable[Any]) -> list[Known]:
+        """What is known of addresses, NOTHING of None; Unresolved if there is one of which nothing is known yet."""
+        found, known, wanted, now = [], self._known, self._wanted, self._now
+        for address in addresses:
+            answer = known.get(address)
+            if answer is not None:
+                found.append(answer[0])
+                if answer[1] < now:
+                    wanted[address] = None
+            elif address is None:
+                found.append(NOTHING)
+            else:
+                self.want(addresses)
+                raise Unresolved
+        return found
 
-    def want(self, source: bytes | None, destination: bytes | None) -> None:
-        """Have the next question ask for the addresses of a packet too, if nothing is known of them."""
+    def want(self, addresses: Iterable[Any]) -> None:
+        """Have the next question ask for those addresses of which nothing is known."""
         known = self._known
-        if source is not None and source not in known:
-            self._wanted[source] = None
-        if destination is not None and destination not in known:
-            self._wanted[destination] = None
+        self._wanted.update(dict.fromkeys(each for each in addresses if each is not None and each not in known))
 
     def resolve(self, now: float) -> bool:
         """Ask for what is wanted; False if the engine did not answer (what is not known by then stays Unresolved)."""
@@ -113,8 +117,10 @@ class Routes:
         for address, route in zip(batch, found, strict=True):
             if route is None:
                 self._known[address] = (NOTHING, now + REFRESH_NOTHING)
-            else:
-                self._known[address] = (self._describe(route), now + REFRESH)
+                continue
+            before = self._known.get(address)
+            known = before[0] if before is not None and before[0].route == route else self._describe(route)
+            self._known[address] = (known, now + REFRESH)
         return True
 
     def _describe(self, route: Route) -> Known:
@@ -127,46 +133,56 @@ class Routes:
         prefix = format_prefix(route.prefix)
         prefixes = (prefix, None) if len(route.prefix[0]) == 4 else (None, prefix)
         return Known(
+            route,
             prefix,
-            dict(zip((*_SOURCE, *_MASK_SOURCE), (bits, origin, peer, *prefixes), strict=True)),
-            {
-                **dict(zip(_MASK_DESTINATION, prefixes, strict=True)),
-                "ipdestinationmaskbits": bits,
-                "bgpnexthop": hop if len(hop) == 4 else None,
-                "bgpnexthop6": hop if len(hop) == 16 else None,
-                "bgpas": self._local_as,
-                "bgpdestinationas": origin,
-                "bgpdestinationpeeras": peer,
-                "bgpdestinationaspath": view.aspath,
-                "bgpcommunities": "-".join(view.communities) or None,
-                "bgplocalpref": view.localpref,
-            },
+            (bits, origin, peer, *prefixes),
+            (
+                bits,
+                hop if len(hop) == 4 else None,
+                hop if len(hop) == 16 else None,
+                self._local_as,
+                origin,
+                peer,
+                view.aspath,
+                "-".join(view.communities) or None,
+                view.localpref,
+                *prefixes,
+            ),
         )
 
     # --- flow keys ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> dict[str, Compute]:
-        """How each key of the table is worked out: the first of an end brings all of that end."""
+        """How each key of the table is worked out."""
 
-        def source(name: str) -> Compute:
-            def compute(sample: Sample) -> Value | None:
-                address = sample["ipsource"] or sample["ip6source"]
-                if not isinstance(address, bytes):
-                    return None
-                sample.update(self.of(address).source)
-                return sample[name]
-
-            return compute
-
-        def destination(name: str) -> Compute:
-            def compute(sample: Sample) -> Value | None:
-                address = sample["ipdestination"] or sample["ip6destination"]
-                if not isinstance(address, bytes):
-                    return None
-                sample.update(self.of(address).destination)
-                return sample[name]
+        def end(four: str, six: str) -> Compute:
+            def compute(portion: Portion) -> Column:
+                addresses, others = portion.column(four), portion.column(six)
+                if addresses is None:
+                    addresses = others
+                elif others is not None:
+                    addresses = [one or other for one, other in zip(addresses, others, strict=True)]
+                return None if addresses is None else self.of(addresses)
 
             return compute
 
-        sources = {name: source(name) for name in (*_SOURCE, *_MASK_SOURCE)}
-        return sources | {name: destination(name) for name in (*_DESTINATION, *_MASK_DESTINATION)}
+        def source(index: int) -> Compute:
+            def compute(portion: Portion) -> Column:
+                known = portion.column(_SOURCES)
+                return None if known is None else [each.source[index] for each in known]
+
+            return compute
+
+        def destination(index: int) -> Compute:
+            def compute(portion: Portion) -> Column:
+                known = portion.column(_DESTINATIONS)
+                return None if known is None else [each.destination[index] for each in known]
+
+            return compute
+
+        return {
+            _SOURCES: end("ipsource", "ip6source"),
+            _DESTINATIONS: end("ipdestination", "ip6destination"),
+            **{name: source(index) for index, name in enumerate(SOURCE)},
+            **{name: destination(index) for index, name in enumerate(DESTINATION)},
+        }

@@ -21,7 +21,6 @@ from arm.analytics.definitions import ThresholdDefinition
 from arm.analytics.journal import Journal
 from arm.analytics.registry import Registry
 from arm.analytics.routes import Lookup
-from arm.analytics.sample import Sample
 from arm.analytics.values import Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
@@ -164,7 +163,6 @@ class Analytics(Registry):
 
     def _count(self, batch: list[bytes], now: float) -> None:
         """Count a batch. The table is asked for what is missing in between, without the lock."""
-        samples: list[Sample] = []
         self._patience = _PATIENCE if 2 * len(self._queue) < self.config.queue else _LESS_PATIENCE
         with self.lock:
             counting = bool(self.flows.active or self.flows.watch)
@@ -172,15 +170,15 @@ class Analytics(Registry):
                 if not number & 7:
                     self._make_way()
                 try:
-                    if counting:
-                        samples += self.flows.read(data, self._factor)
-                    self._counters(data, now)
+                    if not counting or self.flows.read(data, self._factor):
+                        self._counters(data, now)
                 except Exception as problem:  # one datagram must not end the analytics, whatever is in it
                     self._failed(problem, now)
+            portions = self.flows.take()
         answered = self.routes.resolve(now)
         with self.lock:
             try:
-                self.flows.count(samples, now, self._make_way)
+                self.flows.count(portions, now, self._make_way)
             except Exception as problem:
                 self._failed(problem, now)
         for attempt in range(_ATTEMPTS):
@@ -204,8 +202,6 @@ class Analytics(Registry):
             log.error("analytics failed on a datagram count=%d", self.failures, exc_info=problem)
 
     def _counters(self, data: bytes, now: float) -> None:
-        if not has_counters(data):
-            return
         try:
             datagram = decode(data)
         except DatagramError:
@@ -290,14 +286,3 @@ class Analytics(Registry):
 def show(value: float | str) -> str:
     """A metric as a filter of a threshold compares it: whole numbers without a fraction."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def has_counters(data: bytes) -> bool:
-    """True if the datagram may have a counter sample: a look at the types of its samples."""
-    at = 40 if data[4:8] == b"\0\0\0\2" else 28
-    size = len(data)
-    while at + 8 <= size:
-        if int.from_bytes(data[at : at + 4], "big") in (2, 4):
-            return True
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-    return False

@@ -18,6 +18,10 @@ def keyed(flow: object) -> tuple[object, ...]:
     return (SOURCE, flow)
 
 
+def add(cache: FlowCache, keys: list[tuple[object, ...]], amounts: list[float], now: float) -> None:
+    cache.add(keys, amounts, cache.weight(now), {SOURCE: sum(amounts)})
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     capacity=st.integers(1, 8),
@@ -34,7 +38,7 @@ def test_a_value_is_never_too_high_and_too_low_by_a_share_of_the_total(
         now += passed
         true = {each: value * math.exp(-passed / t) for each, value in true.items()}
         true[flow] = true.get(flow, 0.0) + amount / t
-        cache.add([keyed(flow)], [amount], cache.weight(now))
+        add(cache, [keyed(flow)], [amount], now)
         assert len(cache) <= 2 * capacity
     total = sum(true.values())
     slack = 1e-9 * (1 + total)
@@ -51,7 +55,7 @@ def test_a_value_is_never_too_high_and_too_low_by_a_share_of_the_total(
 def test_as_many_flows_as_the_configuration_says_are_exact() -> None:
     cache = FlowCache(2.0, 100, 0.0)
     keys = [keyed(n) for n in range(200)]
-    cache.add(keys, [float(n + 1) for n in range(200)], cache.weight(0.0))
+    add(cache, keys, [float(n + 1) for n in range(200)], 0.0)
     assert cache.dropped == 0
     assert cache.error(0.0) == 0.0
     assert [cache.get(key) for key in keys] == [float(n + 1) for n in range(200)]
@@ -64,7 +68,7 @@ def test_elephants_stay_among_any_number_of_mice() -> None:
     for _ in range(400):
         now += 0.05
         keys = [keyed("elephant")] * 5 + [keyed(chance.random()) for _ in range(95)]
-        cache.add(keys, [1.0] * 100, cache.weight(now))
+        add(cache, keys, [1.0] * 100, now)
     value = cache.get(keyed("elephant")) * cache.scale(now)
     true = 5 / 0.05 * (1 - math.exp(-now / 10.0))
     assert len(cache) <= 400
@@ -77,7 +81,7 @@ def test_averages_hold_for_days() -> None:
     cache = FlowCache(1.0, 10, 0.0)
     for hour in range(100):
         now = hour * 3600.0
-        cache.add([keyed("a")], [500.0], cache.weight(now))
+        add(cache, [keyed("a")], [500.0], now)
         assert cache.get(keyed("a")) * cache.scale(now) == pytest.approx(500.0)
         cache.sweep(now + 60, 2.0)
         assert len(cache) == 0

@@ -1,4 +1,4 @@
-"""Flow keys of packet headers: as dpkt builds the packets, and the same on the short way and on the long one."""
+"""Flow keys of packet headers: as dpkt builds the packets."""
 
 from __future__ import annotations
 
@@ -50,27 +50,6 @@ def test_keys_are_what_dpkt_wrote_into_the_packet(made: tuple[dpkt.ethernet.Ethe
         assert found["tcpflags"] == format(segment.flags, "09b")
     else:
         assert found["udpbytes"] == segment.ulen  # type: ignore[attr-defined]
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    packets().map(lambda made: bytes(made[0])),
-    st.lists(st.tuples(st.integers(12, 60), U8), max_size=2),
-    st.integers(0, 80),
-)
-def test_the_short_way_and_the_long_way_say_the_same(data: bytes, changes: list[tuple[int, int]], cut: int) -> None:
-    octets = bytearray(data.ljust(80, b"\0"))
-    for at, value in changes:
-        octets[at] = value
-    size = max(cut, 48)
-    short: dict[str, object] = {}
-    if headers._plain(short, bytes(octets), 0):  # type: ignore[arg-type]
-        long: dict[str, object] = {}
-        stack: list[str] = []
-        headers._ethernet(long, bytes(octets), 0, size, "", 0, stack)  # type: ignore[arg-type]
-        assert short == long | {"stack": ".".join(stack)}
-    else:
-        assert short == {}
 
 
 @settings(max_examples=300, deadline=None)
