@@ -238,18 +238,23 @@ def _each(key: str, function: Callable[[Value], Value | None]) -> Compute:
 
 
 def _fixed_mask(key: str, bits: int) -> Compute:
-    known: dict[Value, str | None] = {}
+    known: dict[Value | None, str | None] = {None: None}
 
     def masked(address: Value) -> str | None:
-        found = known.get(address)
-        if found is None and _is_ip(address):
-            if len(known) > _MOST_KNOWN:
-                known.clear()
-            length = min(bits, len(address) * 8)
-            found = known[address] = format_prefix((mask(address, length), length))
+        if len(known) > _MOST_KNOWN:
+            known.clear()
+            known[None] = None
+        if not _is_ip(address):
+            return None
+        length = min(bits, len(address) * 8)
+        found = known[address] = format_prefix((mask(address, length), length))
         return found
 
-    return _each(key, masked)
+    def compute(portion: Portion) -> Column:
+        values = portion.column(key)
+        return None if values is None else [known[value] if value in known else masked(value) for value in values]
+
+    return compute
 
 
 def _first(portion: Portion, keys: Sequence[str]) -> Column:

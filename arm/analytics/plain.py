@@ -122,9 +122,19 @@ def _direction(some: Plain) -> Sequence[Any]:
     return ["egress" if out == source[1] else "ingress" if into == source[1] else None for source, into, out in ends]
 
 
-def _expand(words: Sequence[int]) -> Sequence[int]:
-    """Interfaces of compact samples as expanded ones have them."""
-    return [word >> 30 << 32 | word & 0x3FFFFFFF for word in words]
+def _interfaces(index: int, interface: Callable[[int], int | str | None], *, compact: bool) -> _Maker:
+    def make(some: Plain) -> Sequence[Any]:
+        words = some.fields[index]
+        # few interfaces stand in many samples
+        known = {word: interface(_expand(word) if compact else word) for word in set(words)}
+        return [known[word] for word in words]
+
+    return make
+
+
+def _expand(word: int) -> int:
+    """The interface of a compact sample as expanded ones have it."""
+    return word >> 30 << 32 | word & 0x3FFFFFFF
 
 
 _ANY: Final[Mapping[str, _Maker]] = {
@@ -137,14 +147,6 @@ _ANY: Final[Mapping[str, _Maker]] = {
     "frames": _always(1),
     AMOUNTS["bytes"]: lambda some: [frame * rate for frame, rate in zip(some.walked[7], some.rates, strict=True)],
     AMOUNTS["frames"]: lambda some: some.rates,
-}
-_INTERFACES: Final[Mapping[str, _Maker]] = {
-    "inputifindex": lambda some: [input_interface(word) for word in some.fields[_INTO]],
-    "outputifindex": lambda some: [output_interface(word) for word in some.fields[_OUT]],
-}
-_COMPACT_INTERFACES: Final[Mapping[str, _Maker]] = {
-    "inputifindex": lambda some: [input_interface(word) for word in _expand(some.fields[_INTO])],
-    "outputifindex": lambda some: [output_interface(word) for word in _expand(some.fields[_OUT])],
 }
 _KEYS4: Final[Mapping[str, _Maker]] = {
     "ipsource": lambda some: some.walked[8],
@@ -188,7 +190,9 @@ def _udp(from_port: int, to_port: int, length: int) -> Mapping[str, _Maker]:
 def _makers(shape: int) -> Mapping[str, _Maker]:
     """How each key of a shape is made."""
     compact, six, udp = shape & 1, shape & 2, shape & 4
-    found = {**_ANY, **(_COMPACT_INTERFACES if compact else _INTERFACES), **(_KEYS6 if six else _KEYS4)}
+    found = {**_ANY, **(_KEYS6 if six else _KEYS4)}
+    found["inputifindex"] = _interfaces(_INTO, input_interface, compact=bool(compact))
+    found["outputifindex"] = _interfaces(_OUT, output_interface, compact=bool(compact))
     if six:
         found.update(_udp(_FROM_PORT6, _TO_PORT6, _UDP_LENGTH6) if udp else _tcp(_FROM_PORT6, _TO_PORT6, _FLAGS6))
     else:

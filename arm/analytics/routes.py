@@ -93,8 +93,9 @@ class Routes:
 
     def want(self, addresses: Iterable[Any]) -> None:
         """Have the next question ask for those addresses of which nothing is known."""
-        known = self._known
-        self._wanted.update(dict.fromkeys(each for each in addresses if each is not None and each not in known))
+        unknown = set(addresses).difference(self._known)
+        unknown.discard(None)
+        self._wanted.update(dict.fromkeys(unknown))
 
     def resolve(self, now: float) -> bool:
         """Ask for what is wanted; False if the engine did not answer (what is not known by then stays Unresolved)."""
