@@ -25,13 +25,15 @@ NEVER: Final = 1e300
 class Ranking:
     """A priority queue with changing keys. `judge` gives the key of a prefix as it is now."""
 
-    __slots__ = ("_heap", "_judge", "_round", "keys")
+    __slots__ = ("_heap", "_judge", "_round", "corrections", "keys")
 
     def __init__(self, judge: Callable[[Prefix], float]) -> None:
         self._judge = judge
         self.keys: dict[Prefix, float] = {}
         self._heap: list[tuple[float, Prefix]] = []
         self._round: list[Prefix] = []
+        self.corrections = 0
+        """Keys that were found out of date at the top."""
 
     def put(self, prefix: Prefix) -> None:
         """Take in a prefix, or look at it again."""
@@ -61,6 +63,7 @@ class Ranking:
             fresh = self._judge(prefix)
             if fresh == key:
                 return prefix
+            self.corrections += 1
             keys[prefix] = fresh
             heapq.heapreplace(heap, (fresh, prefix))
             if fresh < key:

@@ -35,9 +35,9 @@ from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.rib import Rib
-from arm.core.standing import Standing
+from arm.core.standing import Standing, Victims
 from arm.core.tally import Tally
-from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix
+from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, contains
 
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
@@ -91,6 +91,11 @@ class Selection(Standing):
         self._waiting: dict[Prefix, None] = {}
         """What missed while slots were free and no change was left."""
         self._payback = Payback(now)
+        self._cheapest: float | None = None
+        """The price of a slot, while nothing changes."""
+        self._spared: dict[int, Victims] = {}
+        """By the slots that they would free, the routes that an offer was not clearly better than; the same."""
+        self._known_at = 0
         self.swaps = 0
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -174,6 +179,7 @@ class Selection(Standing):
         entries, overlooked = self.planner.fib.entries, self._overlooked
         budget = self._budget
         budget.refill(now)
+        self._moved()
         cheap = False
         for worth, prefix in ranked:
             if not budget.open and not (budget.lends and self._is_burst(prefix, worth)):
@@ -212,8 +218,23 @@ class Selection(Standing):
 
     def _price(self) -> float:
         """What the weakest installed route carries for each of its slots."""
-        weakest = self._ranking.weakest()
-        return self._ranking.keys[weakest] if weakest is not None else 0.0
+        self._keep_up()
+        if self._cheapest is None:
+            weakest = self._ranking.weakest()
+            self._keep_up()
+            self._cheapest = self._ranking.keys[weakest] if weakest is not None else 0.0
+        return self._cheapest
+
+    def _moved(self) -> None:
+        """Forget what was worked out for the prefixes that miss: samples or changes have come since."""
+        self._cheapest = None
+        self._spared.clear()
+        self._known_at = self._ranking.corrections
+
+    def _keep_up(self) -> None:
+        """The same if the ranking has found out more since."""
+        if self._known_at != self._ranking.corrections:
+            self._moved()
 
     def _catch_up(self, now: float) -> None:
         """Put in what found the changes spent, while slots are free: its next sample may be minutes away."""
@@ -267,6 +288,7 @@ class Selection(Standing):
             return False
         if offer.prefix != prefix:
             reason = "aggregate"
+        self._moved()
         stands = self.planner.install(offer.prefix, reason, max(self.free, 0))
         self.sync(before, now)
         if stands and joined:
@@ -280,18 +302,28 @@ class Selection(Standing):
         """
         lacking = offer.slots - self.free
         leaving = [rider for rider in offer.riders if self.planner.slots_freed(rider) > 0][:lacking]
-        victims, credit = self._victims(lacking - len(leaving), _VICTIMS, offer.prefix)
-        if offer.prefix in self._gone:
-            # What has just made room for others would take turns with them, if it were told that others wait.
-            credit = 0.0
-        if not (victims or len(leaving) >= lacking) or not self._exceeds(offer, victims, credit):
-            self._put_back(victims)
+        lacking -= len(leaving)
+        # One batch may have thousands that miss, and the same few routes to weigh them against.
+        self._keep_up()
+        spared = self._spared.get(lacking)
+        if (
+            spared is not None
+            and not any(contains(offer.prefix, other) for other in spared.weighed)
+            and not self._exceeds(offer, spared, lacking)
+        ):
+            return None
+        victims = self._victims(lacking, _VICTIMS, offer.prefix)
+        if not self._exceeds(offer, victims, lacking):
+            self._put_back(victims.prefixes)
+            self._keep_up()
+            if not any(contains(offer.prefix, other) for other in victims.weighed):
+                self._spared[lacking] = victims
             return None
         records = [self._carried[rider] for rider in leaving if rider in self._carried]
-        for victim in (*victims, *leaving):
+        for victim in (*victims.prefixes, *leaving):
             if victim in self.planner.fib:
                 self.planner.withdraw(victim, "swap")
-        self._put_back(victims)
+        self._put_back(victims.prefixes)
         return records
 
     def _is_among_the_last(self, now: float) -> bool:
@@ -302,16 +334,19 @@ class Selection(Standing):
         """What an offer must win to be worth its changes."""
         return self._payback.samples(self.estimates.now) * self.estimates.one_sample * offer.slots
 
-    def _exceeds(self, offer: Offer, victims: list[Prefix], credit: float) -> bool:
-        """True if an offer adds clearly more than the victims carry together, less a credit for slots left over."""
+    def _exceeds(self, offer: Offer, victims: Victims, lacking: int) -> bool:
+        """True if an offer adds clearly more than the victims carry together, less the credit for slots left over."""
+        if lacking > 0 and not victims.prefixes:
+            return False
         records = self.estimates.records
         error2 = 0.0
         for prefix in (offer.prefix, *offer.joined):
             record = records.get(prefix)
             if record is not None:
                 error2 += self.estimates.worth(record) ** 2 / self.estimates.samples(record)
-        total = -credit
-        for victim in victims:
+        # What has just made room for others would take turns with them, if it were told that others wait.
+        total = 0.0 if offer.prefix in self._gone else -victims.credit
+        for victim in victims.prefixes:
             record = self._carried.get(victim)
             if record is not None:
                 value = self.estimates.worth(record)
@@ -335,6 +370,7 @@ class Selection(Standing):
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
         if not frozen:
+            self._moved()
             self._catch_up(now)
             self._look_again(now)
         if clean:

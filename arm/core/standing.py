@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from arm.config import SelectionConfig
 from arm.core.budget import Budget
@@ -26,6 +26,16 @@ _LUMPS: Final = 8
 """Routes of more slots than are lacking that are weighed against smaller ones."""
 _PORTION: Final = 32
 """Routes that are taken out at once when the hardware has become smaller."""
+
+
+class Victims(NamedTuple):
+    """Installed routes that would make room."""
+
+    prefixes: list[Prefix]
+    credit: float
+    """What the slots are worth that they free beyond what is lacking, at the price of a slot."""
+    weighed: list[Prefix]
+    """All routes that were looked at to find them."""
 
 
 class Standing:
@@ -163,13 +173,14 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> tuple[list[Prefix], float]:
+    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> Victims:
         """The routes that free `lacking` slots at the least loss, taken off the ranking; none if they would be many.
 
-        With them comes what the slots that they free beyond that are worth, at the price of a slot. Those inside
-        `outside` stay: what goes in there may need their slots itself. A route with many covers may be the weakest by
-        the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in nobody's way.
+        Those inside `outside` stay: what goes in there may need their slots itself. A route with many covers may be the
+        weakest by the slot and yet carry more than any newcomer: it is weighed against the next ones, and stands in
+        nobody's way.
         """
+        weighed: list[Prefix] = []
         victims: list[tuple[float, Prefix]] = []
         aside: list[tuple[float, Prefix]] = []
         lumps: list[tuple[float, int, tuple[float, Prefix]]] = []
@@ -180,6 +191,7 @@ class Standing:
             if taken is None:
                 break
             prefix = taken[1]
+            weighed.append(prefix)
             if outside is not None and contains(outside, prefix):
                 aside.append(taken)
                 continue
@@ -204,7 +216,7 @@ class Standing:
         if left > 0:
             aside, victims = aside + victims, []
         self._ranking.restore(aside)
-        return [prefix for _, prefix in victims], credit
+        return Victims([prefix for _, prefix in victims], credit, weighed)
 
     def _put_back(self, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:
@@ -218,7 +230,7 @@ class Standing:
         self._smaller = False
         while len(fib) > limit:
             before = fib.pending
-            victims, _ = self._victims(min(len(fib) - limit, _PORTION), _PORTION)
+            victims = self._victims(min(len(fib) - limit, _PORTION), _PORTION).prefixes
             for prefix in victims:
                 if prefix in fib:
                     self.planner.withdraw(prefix, "capacity")
