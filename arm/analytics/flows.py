@@ -161,16 +161,20 @@ class Flows:
 
     def _count(self, flow: Flow, portion: Portion, now: float) -> None:
         """Count samples by one definition: those that need a route which is not known yet wait for it."""
-        try:
-            flow.count(portion, now)
-        except Unresolved:
-            if portion.size > 1:
-                for half in portion.halves():
-                    self._count(flow, half, now)
-            elif len(self._waiting) < MOST_WAITING:
-                self._waiting.append((portion, flow))
-            else:
-                self.unresolved += 1
+        while portion.size:
+            try:
+                flow.count(portion, now)
+                return
+            except Unresolved as problem:
+                missing = problem.portion.within(portion, problem.missing)
+                self._wait(portion.where(missing), flow)
+                portion = portion.where([not each for each in missing])
+
+    def _wait(self, portion: Portion, flow: Flow) -> None:
+        if self.waiting + portion.size > MOST_WAITING:
+            self.unresolved += portion.size
+        else:
+            self._waiting.append((portion, flow))
 
     def _look(self, portion: Portion, now: float) -> None:
         """Note which keys the samples have."""
@@ -185,7 +189,7 @@ class Flows:
     @property
     def waiting(self) -> int:
         """Samples that wait for a route."""
-        return len(self._waiting)
+        return sum(portion.size for portion, _ in self._waiting)
 
     def settle(self, now: float, *, last: bool) -> None:
         """Count the samples that waited, now that the table has been asked.
@@ -197,7 +201,7 @@ class Flows:
             if self.active.get(flow.name) is flow:
                 self._count(flow, portion, now)
         if last:
-            self.unresolved += len(self._waiting)
+            self.unresolved += self.waiting
             self._waiting.clear()
 
     def sweep(self, now: float) -> list[tuple[Flow, Key, float, float, float]]:

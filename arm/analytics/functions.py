@@ -103,7 +103,8 @@ class Functions:
             addresses = portion.column(key)
             if addresses is None:
                 return None
-            return [known.prefix for known in routes.of([each if _is_ip(each) else None for each in addresses])]
+            addresses = [each if _is_ip(each) else None for each in addresses]
+            return [known.prefix for known in routes.of(portion, addresses)]
 
         return routed
 

@@ -66,10 +66,10 @@ class Portion:
         """The samples for which `chosen` has True."""
         return self if all(chosen) else Selection(self, chosen)
 
-    def halves(self) -> tuple[Portion, Portion]:
-        """The first and the second half of two samples or more."""
-        first = [place * 2 < self.size for place in range(self.size)]
-        return Selection(self, first), Selection(self, [not each for each in first])
+    def within(self, whole: Portion, chosen: Sequence[bool]) -> Sequence[bool]:
+        """Which samples of `whole` are the `chosen` ones of these; see Selection."""
+        assert self is whole, "only what was selected of a portion is within it"
+        return chosen
 
     def totals(self, name: str) -> Mapping[Source, float]:
         """The sum of an amount, which all samples have, by the data source."""
@@ -97,6 +97,14 @@ class Selection(Portion):
             column = self._parent.column(name)
             self._columns[name] = None if column is None else list(compress(column, self._chosen))
         return super().column(name)
+
+    def within(self, whole: Portion, chosen: Sequence[bool]) -> Sequence[bool]:
+        """Which samples of `whole`, of which these were selected in one step or more, are the `chosen` ones."""
+        if self is whole:
+            return chosen
+        places = iter(chosen)
+        above = [each and next(places) for each in self._chosen]
+        return self._parent.within(whole, above)
 
 
 class Loose(Portion):

@@ -28,8 +28,14 @@ Lookup = Callable[[Sequence[bytes]], Sequence[Route | None]]
 """The longest matches of addresses; TimeoutError or observe's Busy if the engine does not answer."""
 
 
-class Unresolved(Exception):  # noqa: N818 - the sample waits, nothing is wrong
-    """The table has not been asked for an address yet."""
+class Unresolved(Exception):  # noqa: N818 - samples wait, nothing is wrong
+    """The table has not been asked yet for addresses of some samples."""
+
+    def __init__(self, portion: Portion, missing: Sequence[bool]) -> None:
+        """`missing` has True for those samples of `portion`."""
+        super().__init__(portion, missing)
+        self.portion = portion
+        self.missing = missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +81,8 @@ class Routes:
         self.failures = 0
         """Those it had no time for."""
 
-    def of(self, addresses: Iterable[Any]) -> list[Known]:
-        """What is known of addresses, NOTHING of None; Unresolved if there is one of which nothing is known yet."""
+    def of(self, portion: Portion, addresses: Sequence[Any]) -> list[Known]:
+        """What is known of an address of each sample, NOTHING of None; Unresolved if nothing is known yet of some."""
         found, known, wanted, now = [], self._known, self._wanted, self._now
         for address in addresses:
             answer = known.get(address)
@@ -88,7 +94,7 @@ class Routes:
                 found.append(NOTHING)
             else:
                 self.want(addresses)
-                raise Unresolved
+                raise Unresolved(portion, [each is not None and each not in known for each in addresses])
         return found
 
     def want(self, addresses: Iterable[Any]) -> None:
@@ -163,7 +169,7 @@ class Routes:
                     addresses = others
                 elif others is not None:
                     addresses = [one or other for one, other in zip(addresses, others, strict=True)]
-                return None if addresses is None else self.of(addresses)
+                return None if addresses is None else self.of(portion, addresses)
 
             return compute
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,9 @@ from http_xdr import Request, datagram, flow_sample, framed, sockets, uint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arm.analytics import flows, intake, plain
+from arm.analytics import intake, plain
 from arm.analytics.compiler import KEYS
 from arm.analytics.language import LanguageError
-from arm.analytics.portion import Portion
-from arm.analytics.routes import Unresolved
 from arm.analytics.sample import AMOUNTS, VALUES
 from arm.analytics.sample import KEYS as SAMPLE_KEYS
 from arm.config import AnalyticsConfig
@@ -256,30 +253,33 @@ def test_a_test_or_a_key_that_is_decided_asks_no_more_of_the_table() -> None:
     assert fed.top("inside") == {"10.0.0.0/31": 0.5}
 
 
-def test_of_many_samples_only_those_wait_that_need_an_unknown_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    fed = Fed()
-    fed.define("sources", keys="ipsource", value="frames", t=2)
-    (flow,) = fed.analytics.flows.active.values()
-    unknown = bytes((10, 0, 0, 7))
-    count = flows.Flow.count
+def test_of_many_samples_only_those_wait_that_need_an_unknown_route() -> None:
+    answering = [True]
 
-    def needs_a_route(self: flows.Flow, portion: Portion, now: float) -> None:
-        if unknown in (portion.column("ipsource") or ()):
-            raise Unresolved
-        count(self, portion, now)
+    def unsure(addresses: Sequence[bytes]) -> list[Route | None]:
+        if not answering[0]:
+            raise TimeoutError
+        return lookup(addresses)
 
-    monkeypatch.setattr(flows.Flow, "count", needs_a_route)
-    chance = random.Random(2)
-    hosts = [*range(1, 7), *range(8, 101), 7, 7]
-    chance.shuffle(hosts)
-    heads = [encoder.frame(bytes((10, 0, 0, host)), b"\xc0\0\2\1", 100) for host in hosts]
-    fed.analytics.flows.read(
-        datagram([encoder.flow_sample([encoder.raw_header(head, 100)], rate=10) for head in heads]), 1.0
-    )
-    fed.analytics.flows.count(fed.analytics.flows.take(), fed.now)
-    assert fed.analytics.flows.waiting == 2
-    assert len(flow.cache) == len(set(hosts)) - 1
-    monkeypatch.undo()
-    fed.analytics.flows.settle(fed.now, last=True)
-    assert fed.analytics.flows.waiting == fed.analytics.flows.unresolved == 0
-    assert fed.top("sources", most=200)["10.0.0.7"] == pytest.approx(2 * 10 / 2)
+    def head(source: bytes, destination: bytes) -> bytes:
+        header = encoder.raw_header(encoder.frame(source, destination, 100), 100)
+        return encoder.flow_sample([header], rate=10)
+
+    one, two, three, new = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\xc0\0\2\1", b"\xc0\0\2\2"
+    fed = Fed(lookup=unsure)
+    fed.define("both", keys="mask:ipsource,bgpdestinationas", value="frames")
+    fed.define("source", keys="mask:ipsource", filter="ipdestination!=10.0.0.1", value="frames")
+    fed.define("plain", keys="ipsource", value="frames")
+    fed.feed([datagram([head(one, two)])])
+    answering[0] = False
+    state = fed.analytics.flows
+    state.read(datagram([head(one, new), head(new, one), head(new, two), head(one, two), head(one, three)]), 1.0)
+    state.count(state.take(), fed.now)
+    assert state.waiting == 4 + 1
+    each = 10 / 2
+    assert fed.top("both") == {"10.0.0.0/31,4200000001": 2 * each}
+    assert fed.top("source") == {"10.0.0.0/31": 4 * each}
+    assert sum(fed.top("plain").values()) == 6 * each
+    fed.analytics.routes.resolve(fed.now)
+    state.settle(fed.now, last=True)
+    assert (state.waiting, state.unresolved) == (0, 5)
