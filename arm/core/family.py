@@ -11,7 +11,7 @@ from arm.core.fib import Fib
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.rib import Rib, RouteChange
-from arm.core.selection import Selection, resolve
+from arm.core.selection import Selection
 from arm.core.traffic import Averages
 from arm.core.watermark import WINDOW, Watermark
 from arm.model import (
@@ -91,7 +91,7 @@ class FamilyEngine:
             return
         self._watermark.mark(len(self.rib), now)
         by_prefix: dict[Prefix, int] = {}
-        unrouted = resolve(self.rib, self._pending_sources, by_prefix)
+        unrouted = self.rib.add_up(self._pending_sources, by_prefix)
         self._pending_sources = {}
         self.sources.add(by_prefix, unrouted >> COUNT_BITS, now)
         if clean and self._bars:

@@ -11,11 +11,12 @@ time).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pytricia import PyTricia
 
+from arm.core.matches import Matches
 from arm.model import DEFAULT_PREFIX, Attributes, Family, Feed, Prefix, Route
 
 RouteChange: TypeAlias = tuple[Prefix, Attributes | None, Attributes | None]
@@ -35,13 +36,14 @@ def _order(attributes: Attributes) -> tuple[str, int]:
 class Rib:
     """Routes of one address family with exact and longest match, and the more-specifics of a prefix."""
 
-    __slots__ = ("_counts", "_filling", "_hops", "_size", "_tree", "added", "family", "match", "removed")
+    __slots__ = ("_counts", "_filling", "_hops", "_matches", "_size", "_tree", "added", "family", "match", "removed")
 
     def __init__(self, family: Family) -> None:
         self.family = family
         self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
         self.match: Final[Callable[[bytes], Prefix | None]] = self._tree.get_key
-        """Longest match of a packed address. The tree's own method: this is asked for every address that is sampled."""
+        """Longest match of a packed address."""
+        self._matches = Matches(family, self._tree.get_key)
         self._hops: dict[Prefix, bytes] = {}
         """Next hops asked for lately; a prefix leaves it when its winner changes."""
         self._size = 0
@@ -68,6 +70,7 @@ class Rib:
         for prefix in prefixes:
             if not has(prefix):
                 tree[prefix] = attributes
+                self._matches.changed(prefix)
                 added += 1
                 changes.append((prefix, None, attributes))
                 continue
@@ -100,6 +103,7 @@ class Rib:
         if not self._counts and self._filling is None:
             self._filling = feed
         self._hops.clear()
+        self._matches.clear()
         tree = self._tree
         unheeded: list[RouteChange] = []
         for attributes, prefixes in updates:
@@ -152,6 +156,7 @@ class Rib:
                 self._drop(prefix, tuple(path for path in old if path.feed.name == feed.name), changes, watched)
             elif old.feed.name == feed.name:
                 tree.delete(prefix)
+                self._matches.changed(prefix)
                 self._hops.pop(prefix, None)
                 self._size -= 1
                 self.removed += 1
@@ -173,6 +178,7 @@ class Rib:
             self._tree[prefix] = kept if len(kept) > 1 else kept[0]
         else:
             self._tree.delete(prefix)
+            self._matches.changed(prefix)
             self._size -= 1
             self.removed += 1
         winner = kept[0] if kept else None
@@ -220,6 +226,10 @@ class Rib:
         value = self._tree.get(prefix)
         best: Attributes = value[0] if value.__class__ is tuple else value
         return best
+
+    def add_up(self, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int]) -> int:
+        """Add packed sums (see TrafficBatch) by address to sums by longest match; the packed sum of what has none."""
+        return self._matches.add_up(seen, by_prefix)
 
     def next_hop(self, prefix: Prefix) -> bytes:
         """The winner's next hop, for a prefix that `match` has just given.

@@ -34,7 +34,6 @@ from arm.core.budget import Payback
 from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
-from arm.core.rib import Rib
 from arm.core.standing import Standing, Victims
 from arm.core.tally import Tally
 from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, contains
@@ -54,19 +53,6 @@ _LAST: Final = 0.05
 """The share of all slots that at most count as the last free ones: where there are few, an empty one is a loss."""
 _RECENT: Final = 60.0
 """Seconds for which a miss of a route that was taken out counts as `removed`."""
-
-
-def resolve(rib: Rib, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int]) -> int:
-    """Add packed sums by address to `by_prefix` by longest match; the packed sum of what has no route."""
-    unrouted = 0
-    match = rib.match
-    for address, packed in seen.items():
-        prefix = match(address)
-        if prefix is None:
-            unrouted += packed
-        else:
-            by_prefix[prefix] = by_prefix.get(prefix, 0) + packed
-    return unrouted
 
 
 class Selection(Standing):
@@ -103,7 +89,7 @@ class Selection(Standing):
     def observe(self, seen: Mapping[bytes, int], now: float) -> None:
         """Take in the packed sums (see TrafficBatch) of destination addresses and act on what they show."""
         by_prefix: dict[Prefix, int] = {}
-        unrouted = resolve(self.planner.rib, seen, by_prefix)
+        unrouted = self.planner.rib.add_up(seen, by_prefix)
         self._tally.no_route += unrouted >> COUNT_BITS
         self._tally.samples += unrouted & COUNT_MASK
         self.estimates.advance(now, self._carried.values())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from arm.core import matches
 from arm.core.rib import Rib, RouteChange
 from arm.model import Attributes, Family, Feed, Prefix, mask, parse_prefix
 
@@ -34,6 +36,18 @@ def withdraw(rib: Rib, feed: Feed, *prefixes: str, watched: tuple[str, ...] = ()
     changes: list[RouteChange] = []
     rib.withdraw(feed, [p(text) for text in prefixes], changes, {p(text) for text in watched})
     return changes
+
+
+def check_matches(rib: Rib, seen: dict[bytes, int]) -> None:
+    """What is added up by prefix is what the tree says, address by address; the powers of two tell them apart."""
+    expected: dict[Prefix | None, int] = {}
+    for address, packed in seen.items():
+        prefix = rib.match(address)
+        expected[prefix] = expected.get(prefix, 0) + packed
+    found: dict[Prefix, int] = {}
+    unrouted = rib.add_up(seen, found)
+    assert unrouted == expected.pop(None, 0)
+    assert found == expected
 
 
 def test_size_and_counters_follow_announcements_and_withdrawals() -> None:
@@ -144,6 +158,7 @@ def test_withdrawals_and_other_feeds_may_come_while_a_table_is_filled() -> None:
 
 
 SOME = [p(text) for text in ("0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24")]
+SEEN = {p(text)[0]: 1 << n for n, text in enumerate(("10.1.2.3", "10.1.3.1", "10.2.0.1", "172.16.0.1", "10.1.2.4"))}
 STEPS = st.tuples(
     st.sampled_from(["announce", "load", "withdraw", "sweep"]),
     st.sampled_from([OLD, NEW, OTHER]),
@@ -171,3 +186,27 @@ def test_the_next_hop_that_is_remembered_is_always_the_winners(
             winner = rib.winner(prefix)
             if winner is not None:
                 assert rib.next_hop(prefix) == winner.next_hop
+        check_matches(rib, SEEN)
+
+
+SOME6 = [p(text) for text in ("::/0", "2001::/16", "2001:db8::/32", "2001:db8:1::/48")]
+SEEN6 = {p(text)[0]: 1 << n for n, text in enumerate(("2001:db8::1", "2001:db8:1::1", "2001::1", "2a00::1"))}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(SOME6), unique=True, min_size=1)), max_size=30))
+def test_the_match_that_is_remembered_is_always_the_longest(steps: list[tuple[bool, list[Prefix]]]) -> None:
+    rib = Rib(Family.IPV6)
+    for announced, prefixes in steps:
+        if announced:
+            rib.announce(attributes(OLD, A), prefixes, [], ())
+        else:
+            rib.withdraw(OLD, prefixes, [], ())
+        check_matches(rib, SEEN6)
+
+
+def test_more_addresses_than_are_remembered_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matches, "_REMEMBERED", 3)
+    rib = Rib(Family.IPV4)
+    announce(rib, attributes(OLD, A), "10.0.0.0/8", "10.1.0.0/16")
+    for _ in range(3):
+        check_matches(rib, SEEN)

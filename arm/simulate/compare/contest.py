@@ -19,7 +19,6 @@ from arm.core.engine import Engine
 from arm.core.fib import Fib
 from arm.core.plan import Planner
 from arm.core.rib import Rib
-from arm.core.selection import resolve
 from arm.model import (
     Change,
     Entry,
@@ -101,7 +100,7 @@ class Matcher:
         if seen is not self._seen:
             before = time.process_time()
             self._seen, self._found = seen, {}
-            resolve(self._rib, seen, self._found)
+            self._rib.add_up(seen, self._found)
             self.cost = time.process_time() - before
         return self._found
 
