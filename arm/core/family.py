@@ -91,7 +91,7 @@ class FamilyEngine:
             return
         self._watermark.mark(len(self.rib), now)
         by_prefix: dict[Prefix, int] = {}
-        unrouted = self.rib.add_up(self._pending_sources, by_prefix)
+        unrouted = self.rib.add_up(self._pending_sources, by_prefix, remember=False)
         self._pending_sources = {}
         self.sources.add(by_prefix, unrouted >> COUNT_BITS, now)
         if clean and self._bars:

@@ -15,8 +15,8 @@ from typing import Final
 
 from arm.model import Family, Prefix
 
-_REMEMBERED: Final = 100_000
-"""Addresses at most: some 15 MB."""
+_REMEMBERED: Final = 30_000
+"""Addresses at most: some 5 MB."""
 _REGION_OCTETS: Final = {Family.IPV4: 2, Family.IPV6: 3}
 """Few prefixes of the Internet are shorter than a region, and few are changed in one."""
 
@@ -32,8 +32,11 @@ class Matches:
         self._regions: dict[bytes, dict[bytes, Prefix]] = {}
         self._count = 0
 
-    def add_up(self, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int]) -> int:
-        """Add packed sums (see TrafficBatch) by address to `by_prefix`; the packed sum of what has no route."""
+    def add_up(self, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int], *, remember: bool) -> int:
+        """Add packed sums (see TrafficBatch) by address to `by_prefix`; the packed sum of what has no route.
+
+        `remember` those addresses that are asked for often: others would push them out.
+        """
         unrouted = 0
         match, regions, octets = self._match, self._regions, self._octets
         get = by_prefix.get
@@ -45,7 +48,8 @@ class Matches:
                 if prefix is None:
                     unrouted += packed
                     continue
-                self._remember(address, prefix)
+                if remember:
+                    self._remember(address, prefix)
             by_prefix[prefix] = get(prefix, 0) + packed
         return unrouted
 

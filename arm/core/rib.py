@@ -227,9 +227,12 @@ class Rib:
         best: Attributes = value[0] if value.__class__ is tuple else value
         return best
 
-    def add_up(self, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int]) -> int:
-        """Add packed sums (see TrafficBatch) by address to sums by longest match; the packed sum of what has none."""
-        return self._matches.add_up(seen, by_prefix)
+    def add_up(self, seen: Mapping[bytes, int], by_prefix: dict[Prefix, int], *, remember: bool) -> int:
+        """Add packed sums (see TrafficBatch) by address to sums by longest match; the packed sum of what has none.
+
+        `remember` addresses of a kind that is asked for many times a second.
+        """
+        return self._matches.add_up(seen, by_prefix, remember=remember)
 
     def next_hop(self, prefix: Prefix) -> bytes:
         """The winner's next hop, for a prefix that `match` has just given.

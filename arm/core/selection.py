@@ -89,7 +89,7 @@ class Selection(Standing):
     def observe(self, seen: Mapping[bytes, int], now: float) -> None:
         """Take in the packed sums (see TrafficBatch) of destination addresses and act on what they show."""
         by_prefix: dict[Prefix, int] = {}
-        unrouted = self.planner.rib.add_up(seen, by_prefix)
+        unrouted = self.planner.rib.add_up(seen, by_prefix, remember=True)
         self._tally.no_route += unrouted >> COUNT_BITS
         self._tally.samples += unrouted & COUNT_MASK
         self.estimates.advance(now, self._carried.values())

@@ -44,10 +44,11 @@ def check_matches(rib: Rib, seen: dict[bytes, int]) -> None:
     for address, packed in seen.items():
         prefix = rib.match(address)
         expected[prefix] = expected.get(prefix, 0) + packed
-    found: dict[Prefix, int] = {}
-    unrouted = rib.add_up(seen, found)
-    assert unrouted == expected.pop(None, 0)
-    assert found == expected
+    unknown = expected.pop(None, 0)
+    for remember in (False, True):
+        found: dict[Prefix, int] = {}
+        assert rib.add_up(seen, found, remember=remember) == unknown
+        assert found == expected
 
 
 def test_size_and_counters_follow_announcements_and_withdrawals() -> None:

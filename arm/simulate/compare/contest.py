@@ -100,7 +100,7 @@ class Matcher:
         if seen is not self._seen:
             before = time.process_time()
             self._seen, self._found = seen, {}
-            self._rib.add_up(seen, self._found)
+            self._rib.add_up(seen, self._found, remember=True)
             self.cost = time.process_time() - before
         return self._found
 
