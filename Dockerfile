@@ -26,7 +26,7 @@ RUN set -eu; \
     find /usr/share/doc /usr/share/man /usr/share/info -type d -empty -delete; \
     rm -rf /tmp/container /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
         /usr/share/locale/* /usr/share/lintian /usr/share/bash-completion \
-        /usr/lib/*/gconv /usr/lib/python3*/pydoc_data; \
+        /usr/lib/*/gconv /usr/lib/python3*/pydoc_data /usr/share/zoneinfo/posix /usr/share/zoneinfo/right; \
     size=$(du --summarize --one-file-system --block-size=1M --exclude=/proc --exclude=/sys --exclude=/dev / | cut -f1); \
     echo "the image has $size MB"; \
     test "$size" -lt "$MOST_MB"

@@ -163,8 +163,10 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo; exit status."""
     options = _options(argv)
     say = sys.stderr.write
-    # as a service or the first process of a container ends it: all parts are taken down
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # However it is ended, all parts are taken down: as a service or the first process of a container is, and in the
+    # background of a script, which has its children ignore SIGINT.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with Demo(options) as demo:
         say(f"making a table of {options.ipv4:,} IPv4 and {options.ipv6:,} IPv6 prefixes ...\n")
         try:

@@ -46,6 +46,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         env={"TMPDIR": str(directory), "PATH": ""},
         stderr=subprocess.PIPE,
         text=True,
+        # as in the background of a script
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert process.stderr is not None
     said = []
