@@ -67,7 +67,7 @@ _MULTIPLE: Final = {CLUSTER_LIST: 4, COMMUNITIES: 4, EXTENDED_COMMUNITIES: 8, LA
 _DISCARDED: Final = (ATOMIC_AGGREGATE, AGGREGATOR, AS4_PATH, AS4_AGGREGATOR)
 """Malformed ones are left out, the route stays (RFC 7606 sections 7.6 and 7.7, RFC 6793 section 6)."""
 _REJECTED_LIMIT: Final = 10_000
-_SWEEP_MINIMUM: Final = 20_000
+_SWEEP_MINIMUM: Final = 10_000
 _SWEEP_INITIAL: Final = 500_000
 """Not while a peer tells its first routes: nearly all of them stay in use."""
 
@@ -173,12 +173,12 @@ class Interner:
             self.sweep()
 
     def settle(self) -> None:
-        """From now on sweep when the table has grown by half: the peer's first routes are complete."""
+        """From now on sweep when the table has grown by a sixteenth: the peer's first routes are complete."""
         left = len(self.plain) + len(self.multiprotocol)
-        self._sweep_at = max(_SWEEP_MINIMUM, left + left // 2)
+        self._sweep_at = left + max(_SWEEP_MINIMUM, left // 16)
 
     def sweep(self) -> int:
-        """Forget attributes that nothing but this table refers to, and say how many; runs when it has grown by half."""
+        """Forget attributes that nothing but this table refers to, and say how many; runs when it has grown."""
         before = len(self.plain) + len(self.multiprotocol)
         # CPython counts the dictionary's reference and getrefcount's argument; the list adds none to a dead entry.
         for raw in [raw for raw in self.plain if sys.getrefcount(self.plain[raw]) <= 2]:
