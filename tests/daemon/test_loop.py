@@ -91,6 +91,20 @@ def teach(run: Running, prefixes: list[Prefix]) -> None:
     run.loop.emit(FeedComplete(FEED, Family.IPV4))
 
 
+def learners(run: Running) -> list[threading.Thread]:
+    """The thread that took in each event of routes from now on."""
+    threads = []
+    handle = run.engine.handle
+
+    def handled(event: Event, now: float) -> Plan | None:
+        if isinstance(event, RoutesLearned):
+            threads.append(threading.current_thread())
+        return handle(event, now)
+
+    run.engine.handle = handled  # type: ignore[method-assign]
+    return threads
+
+
 def test_events_samples_and_plans_flow_through() -> None:
     with running() as run:
         teach(run, [PREFIX])
@@ -104,15 +118,8 @@ def test_events_samples_and_plans_flow_through() -> None:
 
 
 def test_the_first_table_is_learned_by_who_brings_it_and_later_routes_by_the_engine() -> None:
-    threads = []
-
-    def handled(event: Event, now: float) -> Plan | None:
-        if isinstance(event, RoutesLearned):
-            threads.append(threading.current_thread())
-        return handle(event, now)
-
     with running() as run:
-        handle, run.engine.handle = run.engine.handle, handled  # type: ignore[method-assign]
+        threads = learners(run)
         teach(run, [PREFIX])
         run.loop.emit(FeedComplete(FEED, Family.IPV6))
         assert threads == [threading.current_thread()]
@@ -124,15 +131,8 @@ def test_the_first_table_is_learned_by_who_brings_it_and_later_routes_by_the_eng
 
 
 def test_a_family_that_has_its_table_is_learned_by_the_engine_while_the_other_one_is_still_coming() -> None:
-    threads = []
-
-    def handled(event: Event, now: float) -> Plan | None:
-        if isinstance(event, RoutesLearned):
-            threads.append(threading.current_thread())
-        return handle(event, now)
-
     with running() as run:
-        handle, run.engine.handle = run.engine.handle, handled  # type: ignore[method-assign]
+        threads = learners(run)
         run.loop.emit(FeedUp(FEED))
         run.loop.emit(FeedComplete(FEED, Family.IPV6))
         run.loop.ask(lambda engine: None)
