@@ -179,17 +179,17 @@ class Interner:
 
     def sweep(self) -> int:
         """Forget attributes that nothing but this table refers to, and say how many; runs when it has grown."""
-        before = len(self.plain) + len(self.multiprotocol)
         # CPython counts the dictionary's reference and getrefcount's argument; the list adds none to a dead entry.
-        for raw in [raw for raw in self.plain if sys.getrefcount(self.plain[raw]) <= 2]:
+        unused = [raw for raw in self.plain if sys.getrefcount(self.plain[raw]) <= 2]
+        for raw in unused:
             del self.plain[raw]
-        for key in [key for key in self.multiprotocol if sys.getrefcount(self.multiprotocol[key]) <= 2]:
+        unused_keys = [key for key in self.multiprotocol if sys.getrefcount(self.multiprotocol[key]) <= 2]
+        for key in unused_keys:
             del self.multiprotocol[key]
         self.settle()
-        left = len(self.plain) + len(self.multiprotocol)
         if len(self._next_hops) > _REJECTED_LIMIT:
             self._next_hops.clear()
-        return before - left
+        return len(unused) + len(unused_keys)
 
     def attributes_fault(self, raw: bytes) -> str | None:
         """Why attributes that came without any prefix call for more than discarding one of them, or None."""
