@@ -164,6 +164,7 @@ def test_the_file_is_replaced_while_threads_read_and_nothing_leaks(path: Path) -
     path.write_bytes(mmdb())
     ticks = Clock()
     countries = Countries(str(path), clock=ticks)
+    assert countries.country(ADDRESS) == "DE"
     wrong: list[object] = []
     stop = threading.Event()
     allowed = {"DE", "AT", "CH"}
