@@ -127,7 +127,7 @@ class FakeEngine:
     def routes(self, prefixes: Sequence[Prefix]) -> list[Route | None]:
         return [Route(prefix, self.table[prefix]) if prefix in self.table else None for prefix in prefixes]
 
-    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
+    def relearned(self, after: int) -> tuple[int, Sequence[Prefix] | None]:
         return self.told.number, self.told.since(after)
 
     def more_specifics(self, prefix: Prefix, limit: int) -> list[Route]:

@@ -1,7 +1,8 @@
 """Which routes BGP told lately, so that who knows many routes asks only for those again that may have changed.
 
-Events are kept as they came, so to note one costs next to nothing; what is told again need not have changed anything.
-How much is kept is bounded: who comes back after too much has happened has to ask for everything.
+Prefixes are kept in the order in which they were told, without what was told of them, so to note one costs next to
+nothing and the path attributes of a route that has changed since may be forgotten; what is told again need not have
+changed anything. How much is kept is bounded: who comes back after too much has happened has to ask for everything.
 
 Invariant: `since(number)` names every prefix whose route may differ from what it was when `number` was the latest.
 """
@@ -25,34 +26,28 @@ MOST: Final = 20_000
 class Relearned:
     """What was told, the latest last."""
 
-    __slots__ = ("_events", "_held", "_most", "number")
+    __slots__ = ("_told", "number")
 
     def __init__(self, most: int = MOST) -> None:
         self.number = 0
-        """How often the table has been told something."""
-        self._most = most
-        self._held = 0
-        self._events: deque[tuple[Updates, int]] = deque()
+        """How many prefixes the table has been told of, and how often all of it may have changed."""
+        self._told: deque[Prefix] = deque(maxlen=most)
 
     def note(self, updates: Updates) -> None:
         """Keep what has been told, and give up the oldest where there is too much."""
-        size = sum([len(prefixes) for _, prefixes in updates])
-        self.number += 1
-        self._held += size
-        self._events.append((updates, size))
-        while self._held > self._most:
-            self._held -= self._events.popleft()[1]
+        for _, prefixes in updates:
+            self.number += len(prefixes)
+            self._told.extend(prefixes)
 
     def forget(self) -> None:
         """Any route may have changed."""
         self.number += 1
-        self._held = 0
-        self._events.clear()
+        self._told.clear()
 
-    def since(self, number: int) -> Sequence[Sequence[Prefix]] | None:
+    def since(self, number: int) -> Sequence[Prefix] | None:
         """What was told after `number` was the latest; None if that is not known any more."""
         behind = self.number - number
-        kept = len(self._events)
+        kept = len(self._told)
         if not 0 <= behind <= kept:
             return None
-        return [prefixes for updates, _ in islice(self._events, kept - behind, None) for _, prefixes in updates]
+        return tuple(islice(self._told, kept - behind, None))

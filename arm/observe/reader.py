@@ -30,8 +30,8 @@ class Reader(Protocol):
         """The routes of exactly these prefixes; None where the table has none."""
         ...
 
-    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
-        """How often the table has been told something, and all prefixes that were told since that number was `after`.
+    def relearned(self, after: int) -> tuple[int, Sequence[Prefix] | None]:
+        """A number that grows with what the table is told, and all prefixes that were told since it was `after`.
 
         None for these if it is not known any more (or never was: -1), so that any route may have changed.
         """

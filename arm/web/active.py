@@ -86,9 +86,8 @@ class Active:
             groups = list(before._groups)
             for prefix in known.keys() - snapshot.rates.keys():
                 del known[prefix]
-            for prefixes in told:
-                for prefix in prefixes:
-                    known.pop(prefix, None)
+            for prefix in told:
+                known.pop(prefix, None)
         # In the order of addresses the walks through the table share most of their way.
         unknown = sorted([prefix for prefix in snapshot.rates if prefix not in known])
         found = [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_engine_replay import HOPS, STEPS, World, config, perform, prefix_of
 
-from arm.core.relearned import Relearned
-from arm.model import Attributes, Prefix
+from arm.core.relearned import MOST, Relearned
+from arm.model import Attributes, Feed, Prefix
+
+FEED = Feed("reflector", "127.0.0.1", 1, 65000, "192.0.2.1")
 
 SESSION_STEPS = st.one_of(STEPS, st.tuples(st.just("look")), st.tuples(st.just("look")))
 
@@ -26,9 +30,8 @@ class Follower:
         self.number, told = engine.relearned(self.number)
         if told is None:
             self.known.clear()
-        for some in told or ():
-            for prefix in some:
-                self.known.pop(prefix, None)
+        for prefix in told or ():
+            self.known.pop(prefix, None)
         unknown = sorted(prefixes - self.known.keys())
         self.asked += len(unknown)
         for prefix, route in zip(unknown, engine.routes(unknown), strict=True):
@@ -74,11 +77,38 @@ def test_what_is_kept_is_bounded() -> None:
     relearned = Relearned(most=10)
     for number in range(1000):
         relearned.note([(None, [prefix_of(number, 24), prefix_of(number, 16)])])
-    assert relearned.number == 1000
-    assert relearned.since(994) is None
-    assert relearned.since(995) == [[prefix_of(number, 24), prefix_of(number, 16)] for number in range(995, 1000)]
-    assert relearned.since(1000) == []
+    assert relearned.number == 2000
+    assert relearned.since(1989) is None
+    latest = [(prefix_of(number, 24), prefix_of(number, 16)) for number in range(995, 1000)]
+    assert relearned.since(1990) == tuple(prefix for both in latest for prefix in both)
+    assert relearned.since(1999) == latest[-1][1:]
+    assert relearned.since(2000) == ()
     assert relearned.since(-1) is None
     relearned.note([(None, [prefix_of(number, 24) for number in range(11)])])
-    assert relearned.since(1000) is None
-    assert relearned.since(1001) == []
+    assert relearned.since(2000) is None
+    assert relearned.since(2011) == ()
+
+
+def test_who_has_seen_nothing_since_all_may_have_changed_asks_for_everything() -> None:
+    relearned = Relearned()
+    relearned.note([(None, [prefix_of(1, 24)])])
+    before = relearned.number
+    relearned.forget()
+    relearned.note([(None, [prefix_of(2, 24)])])
+    assert relearned.since(before) is None
+    assert relearned.since(before + 1) == (prefix_of(2, 24),)
+
+
+def test_what_is_kept_costs_two_megabytes() -> None:
+    """Ordinary changes come one by one, each with attributes of its own, and what is told here holds none of them."""
+    relearned = Relearned()
+    tracemalloc.start()
+    try:
+        for number in range(2 * MOST):
+            prefix = (number.to_bytes(4, "big"), 32)
+            relearned.note([(Attributes(FEED, bytes(4), bytes(200)), [prefix])])
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(relearned.since(relearned.number - MOST) or ()) == MOST
+    assert taken < 3_000_000
