@@ -323,6 +323,9 @@ class Capacity:
     """Where it is known from: switchd, cl-resource-query, devlink, sflow, refused."""
 
 
+Remembered: TypeAlias = tuple[Prefix, float, float, bool]
+"""What a later run should know of a prefix: itself, bytes/s, samples of an hour, chosen."""
+
 Event: TypeAlias = (
     FeedUp
     | RoutesLearned

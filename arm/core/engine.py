@@ -37,11 +37,13 @@ from arm.model import (
     FeedComplete,
     FeedDown,
     FeedUp,
+    Kind,
     NextHopDown,
     NextHopUp,
     Plan,
     Prefix,
     Problem,
+    Remembered,
     RoutesLearned,
     TargetDown,
     TargetUp,
@@ -75,6 +77,8 @@ class Engine(Explainer):
         self._cleaned = now
         self._ticked = now
         self.changes_refused = 0
+        self._turned: list[Prefix] | None = None
+        """Prefixes that have become installed routes, or are none any more, for who keeps the choice."""
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -278,6 +282,8 @@ class Engine(Explainer):
         for change, old_entry in zip(changes, undo, strict=True):
             if change.reason == RESENT:
                 continue
+            if self._turned is not None and _is_route(change.entry) != _is_route(old_entry):
+                self._turned.append(change.prefix)
             what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
             self._record(change.prefix, what, change.reason)
         if not self._target_up or not (changes or complete):
@@ -285,6 +291,17 @@ class Engine(Explainer):
         self._numbers += 1
         self._inflight[self._numbers] = list(zip(changes, undo, strict=True))
         return Plan(self._numbers, tuple(changes), complete, self._epoch)
+
+    def keep_turns(self) -> None:
+        """From now on, `take_turns` tells what is chosen and what is given up."""
+        self._turned = []
+
+    def take_turns(self) -> list[Remembered]:
+        """What has been chosen or given up since the last call, as in `memory`."""
+        if not self._turned:
+            return []
+        turned, self._turned = dict.fromkeys(self._turned), []
+        return [self.families[family_of(prefix)].selection.remembrance(prefix) for prefix in turned]
 
     def _record(self, prefix: Prefix, what: str, reason: str) -> None:
         self._logged += 1
@@ -301,8 +318,8 @@ class Engine(Explainer):
         skip = max(0, len(self._log) - (self._logged - after))
         return tuple(self._log[i] for i in range(skip, len(self._log)))
 
-    def relearned(self, after: int) -> tuple[int, Sequence[Sequence[Prefix]] | None]:
-        """How often the table was told something, and what it was told since that number was `after`, if known."""
+    def relearned(self, after: int) -> tuple[int, Sequence[Prefix] | None]:
+        """A number that grows with what the table is told, and what it was told since it was `after`, if known."""
         return self._relearned.number, self._relearned.since(after)
 
     def family_status(self, family: Family) -> FamilyStatus:
@@ -322,3 +339,7 @@ class Engine(Explainer):
         for state in self.families.values():
             found.extend(state.problems())
         return tuple(found)
+
+
+def _is_route(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind is Kind.ROUTE

@@ -18,6 +18,7 @@ from arm.model import (
     Family,
     Kind,
     Prefix,
+    Remembered,
     Route,
     TrafficSnapshot,
     family_of,
@@ -185,9 +186,9 @@ class Explainer(Surveyor):
             samples=averages.count(match, self.now) if match is not None else 0.0,
         )
 
-    def memory(self, most: int) -> Mapping[Family, list[tuple[Prefix, float, float, bool]]]:
+    def memory(self, most: int) -> Mapping[Family, list[Remembered]]:
         """What a later run should know: prefix, bytes/s, samples, chosen; the chosen first, at most `most` each."""
-        found: dict[Family, list[tuple[Prefix, float, float, bool]]] = {}
+        found: dict[Family, list[Remembered]] = {}
         for family in FAMILIES:
-            found[family] = self.families[family].selection.memory(most)
+            found[family] = self.families[family].memory(most)
         return found

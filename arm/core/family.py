@@ -26,6 +26,7 @@ from arm.model import (
     Kind,
     Prefix,
     Problem,
+    Remembered,
     format_next_hop,
     format_prefix,
 )
@@ -152,9 +153,14 @@ class FamilyEngine:
 
     def recall(self, prefix: Prefix, rate: float, samples: float, *, chosen: bool, now: float) -> None:
         """Start with what an earlier run knew of a prefix; call it in the order of worth, before the table is there."""
-        self.selection.remember(prefix, rate, samples, now)
+        if samples > 0:
+            self.selection.remember(prefix, rate, samples, now)
         if chosen:
             self._remembered.append(prefix)
+
+    def memory(self, most: int) -> list[Remembered]:
+        """What a later run should `recall`, in that order."""
+        return self.selection.memory(most, self._remembered)
 
     # --- the target --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.ranking import NEVER, Ranking
 from arm.core.traffic import Averages
-from arm.model import Kind, Prefix, contains
+from arm.model import Kind, Prefix, Remembered, contains
 
 _LUMPS: Final = 8
 """Routes of more slots than are lacking that are weighed against smaller ones."""
@@ -283,16 +283,26 @@ class Standing:
         self.averages.seed(prefix, rate, samples, now)
         self.estimates.seed(prefix, rate, samples)
 
-    def memory(self, most: int) -> list[tuple[Prefix, float, float, bool]]:
+    def memory(self, most: int, awaited: Sequence[Prefix]) -> list[Remembered]:
         """(prefix, bytes/s, samples of an hour, chosen) for a later run: the chosen first, by worth, then the busiest.
 
-        Of a chosen route it is what rides along as well, since that is why it was chosen.
+        Of a chosen route it is what rides along as well, since that is why it was chosen. What was chosen before a
+        restart and is `awaited` still counts as chosen.
         """
-        worth, records = self.estimates.worth, self.estimates.records
-        chosen = heapq.nlargest(most, ((worth(record), p) for p, record in self._carried.items() if p in self.served))
-        others = heapq.nlargest(
-            most - len(chosen), ((worth(record), p) for p, record in records.items() if p not in self.served)
-        )
-        remembered = self.estimates.remembered
-        found = [(p, *remembered(self._carried[p]), True) for _, p in chosen]
-        return found + [(p, *remembered(records[p]), False) for _, p in others]
+        chosen = self._best(((p, record) for p, record in self._carried.items() if p in self.served), most)
+        chosen += awaited
+        known = frozenset(chosen)
+        others = self._best(((p, r) for p, r in self.estimates.records.items() if p not in known), most - len(chosen))
+        return [(p, *self._remembered(p), True) for p in chosen] + [(p, *self._remembered(p), False) for p in others]
+
+    def remembrance(self, prefix: Prefix) -> Remembered:
+        """The same of one prefix."""
+        return prefix, *self._remembered(prefix), prefix in self.served
+
+    def _best(self, records: Iterable[tuple[Prefix, Record]], most: int) -> list[Prefix]:
+        worth = self.estimates.worth
+        return [p for _, p in heapq.nlargest(most, ((worth(record), p) for p, record in records))]
+
+    def _remembered(self, prefix: Prefix) -> tuple[float, float]:
+        record = self._carried.get(prefix) or self.estimates.records.get(prefix)
+        return self.estimates.remembered(record) if record and record[0] > 0 else (0.0, 0.0)

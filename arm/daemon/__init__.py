@@ -13,6 +13,7 @@ import resource
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from arm import __version__
@@ -28,7 +29,7 @@ from arm.daemon.reload import compare
 from arm.daemon.rights import give_up
 from arm.daemon.sockets import Sockets, open_all
 from arm.geo import Countries
-from arm.model import FAMILIES, Plan, Status, family_of, parse_address
+from arm.model import FAMILIES, Family, Plan, Remembered, Status, family_of, parse_address
 from arm.observe import logs
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds
@@ -112,7 +113,17 @@ class Daemon:
         self.engine = Engine(config, now, self._started_ms)
         agent = parse_address(config.sflow.ip) if config.sflow.ip else None
         self.listener = Listener(sock=sockets.sflow, agent=agent, on_failure=self._fail)
-        self.loop = EngineLoop(self.engine, samples=self.listener, apply=self._apply, publish=self._publish)
+        self._keeper: Keeper | None = None
+        directory = self._directory()
+        if directory is not None:
+            self._remember(directory, now)
+        self.loop = EngineLoop(
+            self.engine,
+            samples=self.listener,
+            apply=self._apply,
+            publish=self._publish,
+            keep=self._keeper.note if self._keeper is not None else None,
+        )
         self.speaker = Speaker(
             listeners=sockets.bgp,
             peers=peers(config, vrf),
@@ -130,7 +141,7 @@ class Daemon:
             self.listener,
             lambda addresses: self.loop.ask(lambda reader: reader.matches(addresses)),
             local_as=config.reflector.as_,
-            directory=self._directory(),
+            directory=directory,
             country=countries.country if countries.configured else None,
             busy=lambda: self.loop.busy,
             on_failure=self._fail,
@@ -146,10 +157,6 @@ class Daemon:
         self._note = ""
         self._watchdog = watchdog_seconds()
         self._fed = now
-        self._keeper: Keeper | None = None
-        directory = self._directory()
-        if directory is not None:
-            self._remember(directory, now)
 
     def _directory(self) -> Path | None:
         """The directory that may be written to; it is made if it is not there."""
@@ -167,8 +174,10 @@ class Daemon:
             known += 1
         if known:
             log.info("choice of the last run remembered prefixes=%d directory=%s", known, directory)
-        most = 2 * max(self._config.target.prefixes, self._config.target.prefixes6)
-        self._keeper = Keeper(directory, lambda: self.loop.ask(lambda _: self.engine.memory(most)), wall_ms)
+        self._keeper = Keeper(directory, lambda turn: self.loop.ask(lambda _: (turn(), self._memory())), wall_ms)
+
+    def _memory(self) -> Mapping[Family, list[Remembered]]:
+        return self.engine.memory(2 * max(self._config.target.prefixes, self._config.target.prefixes6))
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -240,8 +249,7 @@ class Daemon:
         self._notifier.stopping()
         flush = self._config.target.on_stop == "flush"
         if self._keeper is not None:
-            self._keeper.stop()
-            self._keeper.save(self.engine.memory(2 * max(self._config.target.prefixes, self._config.target.prefixes6)))
+            self._keeper.stop(self._memory())
         self.target.stop(flush=flush)
         self.speaker.stop(keep=not flush)
         self.analytics.stop()

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
 
@@ -29,6 +29,7 @@ from arm.model import (
     FeedDown,
     FeedUp,
     Plan,
+    Remembered,
     RoutesLearned,
     TargetDown,
     Traffic,
@@ -94,13 +95,20 @@ class EngineLoop:
         samples: Samples,
         apply: Callable[[Plan], None],
         publish: Callable[[float], None],
+        keep: Callable[[Sequence[Remembered]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`publish` is called after each tick with the seconds that the tick took."""
+        """`publish` is called after each tick with the seconds that the tick took.
+
+        `keep` is told what is chosen or given up (see Engine.take_turns) before `apply` is.
+        """
         self._engine = engine
         self._samples = samples
         self._apply = apply
         self._publish = publish
+        self._keep = keep
+        if keep is not None:
+            engine.keep_turns()
         self._clock = clock
         self._queue: SimpleQueue[Event | _Question | _Action | None] = SimpleQueue()
         self._turn = threading.Lock()
@@ -284,6 +292,11 @@ class EngineLoop:
         question.done.set()
 
     def _do(self, plan: Plan | None) -> None:
+        if self._keep is not None:
+            with self._turn:
+                turns = self._engine.take_turns()
+            if turns:
+                self._keep(turns)
         if plan is None:
             return
         if log.isEnabledFor(logging.DEBUG):

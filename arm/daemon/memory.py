@@ -1,40 +1,50 @@
 """What a restart must not lose: the choice, and the traffic it was made from.
 
-One JSON file in `[state] directory`, written whole under another name and renamed, so that a crash leaves the old one.
-It carries a version and is bounded. A file that cannot be read is put aside under a name that says so, with a warning:
-the daemon then starts as on its first day, which costs seconds of learning, never a wrong route.
+All of it is one JSON file in `[state] directory`, written at intervals, whole under another name and renamed, so that a
+crash leaves the old one. What is chosen or given up in between goes to a journal, a line for each, before the target
+hears of it: a daemon that is killed comes back to the choice that BIRD has, and not to that of half a minute ago. Each
+whole file names the journal that goes on from it; the ones before it are then deleted.
+
+The file carries a version; both are bounded. A file that cannot be read is put aside under a name that says so, with a
+warning: the daemon then starts as on its first day, which costs seconds of learning, never a wrong route. A journal is
+read as far as it makes sense. It is not forced to the disk: what survives the process but not the machine serves a
+BIRD and a kernel that do not survive it either.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from arm.model import Family, Prefix, family_of, format_prefix, parse_prefix
+from arm.model import Family, Prefix, Remembered, family_of, format_prefix, parse_prefix
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
 FILE: Final = "choice.json"
+JOURNAL: Final = "choice.{}.journal"
 _MOST_BYTES: Final = 256 * 1024 * 1024
+_MOST_JOURNAL: Final = 64 * 1024 * 1024
+"""Octets of all journals: a million changes, where half a minute at the default `churn` has some thousand."""
 
-Memory: TypeAlias = Mapping[Family, list[tuple[Prefix, float, float, bool]]]
-"""For each family (prefix, bytes/s, samples, chosen), the chosen first, by worth."""
+Memory: TypeAlias = Mapping[Family, list[Remembered]]
+"""For each family its rows, the chosen first, by worth."""
 
 
-def save(directory: Path, memory: Memory, saved_ms: int) -> None:
-    """Write the file. OSError if that is not possible; the old one then still stands."""
+def save(directory: Path, memory: Memory, saved_ms: int, journal: int = 0) -> None:
+    """Write the file. `journal` goes on from it. OSError if that is not possible; the old one then still stands."""
     document = {
         "version": VERSION,
         "saved_ms": saved_ms,
+        "journal": journal,
         "families": {
-            family.label: [[format_prefix(p), round(rate, 1), round(samples, 3), int(chosen)]
-                           for p, rate, samples, chosen in rows]
+            family.label: [_line(row) for row in rows]
             for family, rows in memory.items()
         },
     }  # fmt: skip
@@ -47,15 +57,17 @@ def save(directory: Path, memory: Memory, saved_ms: int) -> None:
     os.replace(fresh, path)
 
 
-def load(directory: Path) -> Iterator[tuple[Prefix, float, float, bool]]:
-    """What was saved, in its order; nothing without a file, or with one that is damaged (it is put aside)."""
+def load(directory: Path) -> Iterator[Remembered]:
+    """What was saved, in its order, and what the journals make of it; nothing without files, or with a damaged one."""
     path = directory / FILE
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
-        rows = list(_rows(json.loads(path.read_bytes())))
+        document = json.loads(path.read_bytes())
+        rows = list(_rows(document))
+        begin = document.get("journal")
     except FileNotFoundError:
-        return iter(())
+        rows, begin = [], 0
     except OSError as error:
         log.warning("choice of the last run unreadable file=%s error=%r", path, str(error))
         return iter(())
@@ -67,27 +79,142 @@ def load(directory: Path) -> Iterator[tuple[Prefix, float, float, bool]]:
         except OSError as failure:
             log.warning("damaged file stays file=%s error=%r", path, str(failure))
         return iter(())
-    return iter(rows)
+    if not isinstance(begin, int):  # of a version that kept no journal: what there is belongs to something older
+        return iter(rows)
+    later: dict[Prefix, Remembered] = {}
+    for number, journal in _journals(directory):
+        if number >= begin:
+            later.update((row[0], row) for row in _lines(journal))
+    return iter([*(row for row in rows if row[0] not in later), *later.values()])
 
 
-def _rows(document: object) -> Iterator[tuple[Prefix, float, float, bool]]:
+def _rows(document: object) -> Iterator[Remembered]:
     if not isinstance(document, dict) or document.get("version") != VERSION:
         raise ValueError(f"it is not of version {VERSION}")
     for family in Family:
-        for text, rate, samples, chosen in document["families"].get(family.label, []):
-            prefix = parse_prefix(text)
-            if family_of(prefix) is not family or not (0 <= rate < 1e18 and 0 <= samples < 1e18):
-                raise ValueError(f"a line is impossible: {text!r}")
-            yield prefix, float(rate), float(samples), bool(chosen)
+        for line in document["families"].get(family.label, []):
+            row = _row(line)
+            if family_of(row[0]) is not family:
+                raise ValueError(f"a line is impossible: {line!r}")
+            yield row
+
+
+def _row(line: object) -> Remembered:
+    if not isinstance(line, list):
+        raise ValueError(f"a line is none: {line!r}")
+    text, rate, samples, chosen = line
+    if not (0 <= rate < 1e18 and 0 <= samples < 1e18):
+        raise ValueError(f"a line is impossible: {line!r}")
+    return parse_prefix(text), float(rate), float(samples), bool(chosen)
+
+
+def _line(row: Remembered) -> list[object]:
+    prefix, rate, samples, chosen = row
+    return [format_prefix(prefix), round(rate, 1), round(samples, 3), int(chosen)]
+
+
+def _journals(directory: Path) -> list[tuple[int, Path]]:
+    """The journals that are there and their numbers, in their order."""
+    found = [(path.name.split(".")[1], path) for path in directory.glob(JOURNAL.format("*"))]
+    return sorted((int(number), path) for number, path in found if number.isdecimal())
+
+
+def _lines(journal: Path) -> Iterator[Remembered]:
+    """The rows of a journal, up to the first that makes no sense: the last one may have been cut off."""
+    try:
+        with open(journal, "rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                yield _row(json.loads(line))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        log.warning("journal of the last run unreadable from here on file=%s error=%r", journal, str(error))
+
+
+class Journal:
+    """What becomes of the choice between two whole files. `note` and `turn` are called on the engine's thread only."""
+
+    def __init__(self, directory: Path) -> None:
+        """Goes on behind the journals that are there. OSError if there can be none."""
+        self._directory = directory
+        self._lock = threading.Lock()
+        found = _journals(directory)
+        self._octets = {number: path.stat().st_size for number, path in found}
+        self._number = found[-1][0] if found else 0
+        self._file: int | None = None
+        self._failing = False
+        self.turn()
+
+    def note(self, rows: Sequence[Remembered]) -> None:
+        """Write down what has been chosen or given up; what goes wrong is logged once, until it works again."""
+        text = "".join([json.dumps(_line(row), separators=(",", ":")) + "\n" for row in rows]).encode("ascii")
+        try:
+            if self._file is None:
+                self._file = self._open()
+            with self._lock:
+                if sum(self._octets.values()) + len(text) > _MOST_JOURNAL:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                self._octets[self._number] += len(text)
+            while text:
+                text = text[os.write(self._file, text) :]
+            self._failing = False
+        except OSError as error:
+            self._complain(error)
+
+    def turn(self) -> int:
+        """Begin another journal, which goes on from what the choice is now; its number."""
+        self.close()
+        self._number += 1
+        with self._lock:
+            self._octets[self._number] = 0
+        try:
+            # even if nothing comes to be noted: the next run goes on behind the last one that is there
+            self._file = self._open()
+        except OSError as error:
+            self._complain(error)
+        return self._number
+
+    def forget(self, number: int) -> None:
+        """Delete the journals before this one; any thread. OSError if one stays."""
+        with self._lock:
+            old = [one for one in self._octets if one < number]
+        for one in old:
+            self._path(one).unlink(missing_ok=True)
+            with self._lock:
+                del self._octets[one]
+
+    def close(self) -> None:
+        """Write no more to the journal that was begun."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _open(self) -> int:
+        return os.open(self._path(self._number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._failing:
+            log.warning("choice not noted file=%s error=%r", self._path(self._number), str(error))
+        self._failing = True
+
+    def _path(self, number: int) -> Path:
+        return self._directory / JOURNAL.format(number)
 
 
 class Keeper:
     """Saves at intervals on a thread of its own; only the copy is made on the engine's."""
 
     def __init__(
-        self, directory: Path, recall: Callable[[], Memory], wall_ms: Callable[[], int], interval: float = 30.0
+        self,
+        directory: Path,
+        recall: Callable[[Callable[[], int]], tuple[int, Memory]],
+        wall_ms: Callable[[], int],
+        interval: float = 30.0,
     ) -> None:
-        """`recall` asks the engine; it may raise TimeoutError when that is busy."""
+        """`recall` calls on the engine's thread what it is given, and returns the answer and what the engine knows.
+
+        It may raise TimeoutError when the engine is busy. OSError if the directory cannot be read.
+        """
         self._directory = directory
         self._recall = recall
         self._wall_ms = wall_ms
@@ -95,31 +222,36 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._failing = False
+        self._journal = Journal(directory)
+        self.note = self._journal.note
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End without a last save: the caller has the engine to itself by now and calls `save`."""
+    def stop(self, memory: Memory) -> None:
+        """End, with a last save: the caller has the engine to itself by now."""
         self._stop.set()
         self._thread.join()
+        self.save(self._journal.turn(), memory)
+        self._journal.close()
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
             try:
-                memory = self._recall()
+                number, memory = self._recall(self._journal.turn)
             except TimeoutError:
                 continue
-            self.save(memory)
+            self.save(number, memory)
 
-    def save(self, memory: Memory) -> None:
-        """Write; what goes wrong is logged once, until it works again."""
+    def save(self, journal: int, memory: Memory) -> None:
+        """Write what goes before a journal; what goes wrong is logged once, until it works again."""
         if not any(memory.values()):
             # An engine that has not got its table yet knows nothing: what an earlier run knew is better than that.
             return
         try:
-            save(self._directory, memory, self._wall_ms())
+            save(self._directory, memory, self._wall_ms(), journal)
+            self._journal.forget(journal)
             self._failing = False
         except OSError as error:
             if not self._failing:

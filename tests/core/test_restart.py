@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from crowd import Crowd
 
-from arm.daemon.memory import FILE, load, save
-from arm.model import FAMILIES, Prefix, TargetUp
+from arm.daemon.memory import FILE, Journal, load, save
+from arm.model import FAMILIES, Kind, Prefix, TargetUp
 
 SLOTS = 3_000
 
@@ -49,6 +49,38 @@ def test_ten_seconds_after_a_restart_coverage_is_within_a_point_of_what_it_was(
         crowd.play(1.0)
     later = crowd.coverage()
     assert all(later[family] >= before[family] - 0.01 for family in FAMILIES)
+
+
+def routes(crowd: Crowd) -> set[Prefix]:
+    """The installed routes, without covers."""
+    installed = {prefix: entry for family in FAMILIES for prefix, entry in crowd.engine.installed(family).items()}
+    return {prefix for prefix, entry in installed.items() if entry.kind is Kind.ROUTE}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_killed_between_two_saves_it_comes_back_to_exactly_the_choice_it_had(saved: bool, tmp_path: Path) -> None:
+    crowd = Crowd(8, slots=1_000, table=8_000, active=4_000)
+    crowd.engine.keep_turns()
+    journal = Journal(tmp_path)
+    at_the_save: set[Prefix] = set()
+    for second in range(40):
+        crowd.play(0.5)
+        journal.note(crowd.engine.take_turns())
+        crowd.play(0.5)
+        journal.note(crowd.engine.take_turns())
+        if second == 20:
+            at_the_save = routes(crowd)
+            if saved:
+                number = journal.turn()
+                save(tmp_path, crowd.engine.memory(2_000), 0, number)
+                journal.forget(number)
+            crowd.drift(0.2)
+    journal.close()
+    before = routes(crowd)
+    assert len(before - at_the_save) > 30
+    assert len(at_the_save - before) > 10
+    crowd.restart(load(tmp_path), TargetUp(), away=2.0)
+    assert routes(crowd) == before
 
 
 def test_a_damaged_file_is_put_aside_with_a_warning_and_the_choice_starts_anew(

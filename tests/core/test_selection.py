@@ -271,6 +271,35 @@ def test_what_was_chosen_before_a_restart_is_in_the_first_plan() -> None:
     assert family.selection.averages.rate(nth(3), 0.0) == pytest.approx(5000)
 
 
+def test_killed_again_before_the_table_is_there_it_still_knows_what_was_chosen() -> None:
+    rows = [(nth(2), 10_000.0, 30.0, True), (nth(4), 0.0, 0.0, True), (nth(3), 20_000.0, 20.0, False)]
+    engine = World(config()).engine
+    for prefix, rate, samples, chosen in rows:
+        engine.families[Family.IPV4].recall(prefix, rate, samples, chosen=chosen, now=0.0)
+    engine.tick(60.0)
+    known = engine.memory(100)[Family.IPV4]
+    assert [(prefix, chosen) for prefix, _, _, chosen in known] == [(prefix, chosen) for prefix, _, _, chosen in rows]
+
+
+def test_who_keeps_the_choice_is_told_of_each_turn_with_what_it_is_worth() -> None:
+    world = started()
+    flow(world, {1: 1000})
+    assert world.engine.take_turns() == []  # nobody has asked for them
+    world.engine.keep_turns()
+    world.announce(B, [p("10.2.0.0/16")])
+    world.announce(C, [p("10.2.1.0/24")])
+    world.traffic({p("10.2.9.9")[0]: (1000, 3)})
+    # the cover for 10.2.1.0/24 goes with its route
+    ((prefix, rate, samples, chosen),) = world.engine.take_turns()
+    assert (prefix, chosen) == (p("10.2.0.0/16"), True)
+    assert (rate, samples) > (0.0, 0.0)
+    assert world.engine.take_turns() == []
+    world.announce(C, [p("10.2.0.0/16")])  # another next hop is no turn
+    assert world.engine.take_turns() == []
+    world.withdraw([p("10.2.0.0/16")])
+    assert [row[::3] for row in world.engine.take_turns()] == [(p("10.2.0.0/16"), False)]
+
+
 def test_a_target_that_comes_back_is_told_everything_longest_first() -> None:
     world = started()
     world.announce(B, [p("10.2.0.0/16")])

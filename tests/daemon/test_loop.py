@@ -51,17 +51,21 @@ class Running:
         self.plans: list[Plan] = []
         self.planned = threading.Event()
         self.published = threading.Semaphore(0)
+        self.kept: list[Prefix] = []
         self.engine = Engine(Config(), 0.0, 0)
         self.loop = EngineLoop(
             self.engine,
             samples=self.samples,
             apply=self._apply,
+            keep=lambda rows: self.kept.extend(row[0] for row in rows),
             publish=lambda seconds: self.published.release(),
         )
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run)
 
     def _apply(self, plan: Plan) -> None:
+        # what the target hears of has been written down before
+        assert {change.prefix for change in plan.changes} <= set(self.kept)
         self.plans.append(plan)
         if plan.changes:
             self.planned.set()

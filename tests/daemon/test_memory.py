@@ -1,17 +1,21 @@
-"""The file that a restart must not lose: written whole, read strictly, put aside when damaged."""
+"""The files that a restart must not lose: one written whole, and the journals that go on from it."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arm.daemon.memory import FILE, Keeper, load, save
-from arm.model import Family, Prefix, mask, parse_prefix
+from arm.daemon import memory
+from arm.daemon.memory import FILE, JOURNAL, Journal, Keeper, Memory, load, save
+from arm.model import Family, Prefix, Remembered, family_of, mask, parse_prefix
 
 ROWS = {
     Family.IPV4: [(parse_prefix("192.0.2.0/24"), 1234.5, 6.25, True), (parse_prefix("10.0.0.0/8"), 1.0, 1.0, False)],
@@ -25,28 +29,161 @@ def test_what_is_saved_is_loaded_in_its_order(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.one_of(
-                st.tuples(st.binary(min_size=4, max_size=4), st.integers(0, 32)),
-                st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 128)),
-            ),
-            st.integers(0, 10**12),
-            st.integers(0, 10**6),
-            st.booleans(),
-        )
-    )
-)
+PREFIXES = st.one_of(
+    st.tuples(st.binary(min_size=4, max_size=4), st.integers(0, 32)),
+    st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 128)),
+).map(lambda prefix: (mask(*prefix), prefix[1]))
+OF_EACH_PREFIX = st.tuples(PREFIXES, st.integers(0, 10**12).map(float), st.integers(0, 10**6).map(float), st.booleans())
+
+
+def by_family(rows: Iterable[Remembered]) -> Memory:
+    """As the engine tells it."""
+    found: dict[Family, list[Remembered]] = {family: [] for family in Family}
+    for row in rows:
+        found[family_of(row[0])].append(row)
+    return found
+
+
+@given(st.lists(OF_EACH_PREFIX, unique_by=lambda row: row[0]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_choice_survives_the_file(tmp_path: Path, rows: list[tuple[Prefix, int, int, bool]]) -> None:
-    masked = [((mask(address, length), length), float(r), float(s), c) for (address, length), r, s, c in rows]
-    memory = {
-        Family.IPV4: [row for row in masked if len(row[0][0]) == 4],
-        Family.IPV6: [row for row in masked if len(row[0][0]) == 16],
-    }
+def test_any_choice_survives_the_file(tmp_path: Path, rows: list[Remembered]) -> None:
+    memory = by_family(rows)
     save(tmp_path, memory, 0)
     assert list(load(tmp_path)) == [*memory[Family.IPV4], *memory[Family.IPV6]]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.lists(OF_EACH_PREFIX, max_size=4).map(lambda rows: ("note", rows)),
+        st.just(("save", [])),
+        st.just(("killed while it saves", [])),
+        st.just(("killed", [])),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_killed_at_any_moment_it_has_lost_nothing(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, list[Remembered]]]
+) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    journal = Journal(directory)
+    known: dict[Prefix, Remembered] = {}
+    for step, rows in steps:
+        if step == "note":
+            journal.note(rows)
+            known |= {row[0]: row for row in rows}
+        elif step == "killed":
+            journal.close()
+            journal = Journal(directory)
+        else:
+            number = journal.turn()
+            if step == "save":
+                save(directory, by_family(known.values()), 0, number)
+                journal.forget(number)
+        found = list(load(directory))
+        assert {row[0]: row for row in found} == known
+        assert len(found) == len(known)
+    journal.close()
+    assert not (set(directory.glob("choice.*")) - set(directory.glob("choice.*.journal")) - {directory / FILE})
+
+
+def test_what_is_saved_makes_the_journals_before_it_go(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for _ in range(3):
+        journal.note(ROWS[Family.IPV4])
+        number = journal.turn()
+    assert len(list(tmp_path.iterdir())) == 4
+    save(tmp_path, ROWS, 0, number)
+    journal.forget(number)
+    assert {path.name for path in tmp_path.iterdir()} == {FILE, JOURNAL.format(number)}
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "warns"),
+    [
+        (b'["10.9.0.0/16",1,1', False),  # cut off
+        (b'["10.9.0.0/16",1,1,1]', False),
+        (b"\0\0\0\0\n", True),
+        (b'["10.9.0.0/33",1,1,1]\n', True),
+        (b'["10.9.0.0/16",1,1]\n', True),
+        (b'{"10.9.0.0/16": 1}\n', True),
+        (b'["10.9.0.0/16",-1,1,1]\n', True),
+        (b'["10.9.0.0/16",1,Infinity,1]\n', True),
+        (b"[" * 100_000 + b"\n", True),
+    ],
+)
+def test_a_journal_counts_as_far_as_it_makes_sense(
+    tmp_path: Path, more: bytes, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path)
+    journal.note(ROWS[Family.IPV4])
+    journal.close()
+    with open(next(tmp_path.iterdir()), "ab") as file:
+        file.write(more)
+        file.write(b'["10.8.0.0/16",1,1,1]\n' if warns else b"")
+    assert list(load(tmp_path)) == ROWS[Family.IPV4]
+    assert ("unreadable" in caplog.text) is warns
+
+
+def test_journals_that_do_not_go_on_from_the_file_are_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.note(ROWS[Family.IPV6])
+    journal.close()
+    # a version that kept none has been at work since
+    document = {"version": 1, "families": {"IPv4": [["10.0.0.0/8", 1, 1, 0]]}}
+    (tmp_path / FILE).write_text(json.dumps(document))
+    assert list(load(tmp_path)) == [(parse_prefix("10.0.0.0/8"), 1.0, 1.0, False)]
+
+
+def test_a_journal_that_can_not_be_written_is_logged_once_and_is_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = [True]
+
+    def write(file: int, data: bytes) -> int:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "no space")
+        return real(file, data[:7])
+
+    real = os.write
+    journal = Journal(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        journal.note(ROWS[Family.IPV6])
+        journal.note(ROWS[Family.IPV6])
+        full[0] = False
+        journal.note(ROWS[Family.IPV4])
+    journal.close()
+    assert caplog.text.count("choice not noted") == 1
+    assert list(load(tmp_path)) == ROWS[Family.IPV4]
+
+
+def test_journals_do_not_grow_without_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(memory, "_MOST_JOURNAL", 1_000)
+    journal = Journal(tmp_path)
+    for _ in range(100):
+        journal.note(ROWS[Family.IPV4])
+        number = journal.turn()
+    journal.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1_000
+    assert caplog.text.count("choice not noted") == 1
+    # the next run counts what it finds, until all of it is saved
+    caplog.clear()
+    journal = Journal(tmp_path)
+    journal.note(ROWS[Family.IPV4])
+    assert "choice not noted" in caplog.text
+    number = journal.turn()
+    save(tmp_path, ROWS, 0, number)
+    journal.forget(number)
+    journal.note([(parse_prefix("10.9.0.0/16"), 1.0, 1.0, True)])
+    journal.close()
+    assert parse_prefix("10.9.0.0/16") in {row[0] for row in load(tmp_path)}
 
 
 def test_without_a_file_nothing_is_remembered(tmp_path: Path) -> None:
@@ -81,21 +218,29 @@ def test_a_damaged_file_is_put_aside_with_a_warning(
     assert "damaged" in caplog.text
 
 
-def test_a_save_that_fails_leaves_the_old_file_and_is_logged_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_save_that_fails_leaves_the_old_file_and_its_journal_and_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     save(tmp_path, ROWS, 0)
     before = (tmp_path / FILE).read_bytes()
-    keeper = Keeper(tmp_path / "missing", lambda: ROWS, lambda: 0)
-    keeper.save(ROWS)
-    keeper.save(ROWS)
+    keeper = Keeper(tmp_path, lambda turn: (turn(), ROWS), lambda: 0)
+    keeper.note([(parse_prefix("10.9.0.0/16"), 1.0, 1.0, True)])
+
+    def replace(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        keeper.save(2, ROWS)
+        keeper.save(3, ROWS)
     assert caplog.text.count("choice not saved") == 1
     assert (tmp_path / FILE).read_bytes() == before
+    assert len(list(load(tmp_path))) == 4
 
 
 def test_an_engine_that_knows_nothing_yet_does_not_overwrite_what_is_known(tmp_path: Path) -> None:
     save(tmp_path, ROWS, 0)
-    Keeper(tmp_path, dict, lambda: 0).save({Family.IPV4: [], Family.IPV6: []})
+    Keeper(tmp_path, lambda turn: (turn(), {}), lambda: 0).save(1, {Family.IPV4: [], Family.IPV6: []})
     assert len(list(load(tmp_path))) == 3
 
 
@@ -103,17 +248,22 @@ def test_the_keeper_saves_at_its_interval_and_rides_out_a_busy_engine(tmp_path: 
     asked = threading.Semaphore(0)
     calls = 0
 
-    def recall() -> dict[Family, list[tuple[Prefix, float, float, bool]]]:
+    def recall(turn: Callable[[], int]) -> tuple[int, Memory]:
         nonlocal calls
         calls += 1
+        number = turn()
         asked.release()
         if calls == 1:
             raise TimeoutError("busy")
-        return ROWS
+        return number, ROWS
 
     keeper = Keeper(tmp_path, recall, lambda: 5, interval=0.01)
     keeper.start()
     for _ in range(3):
         assert asked.acquire(timeout=10)
-    keeper.stop()
+    keeper.note([(parse_prefix("10.9.0.0/16"), 1.0, 1.0, True)])
+    keeper.stop(ROWS)
     assert json.loads((tmp_path / FILE).read_text())["saved_ms"] == 5
+    # the last save has it all
+    assert [path.stat().st_size for path in tmp_path.glob("*.journal")] == [0]
+    assert len(list(load(tmp_path))) == 3

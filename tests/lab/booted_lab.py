@@ -6,10 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 from package_build import package
 from packet_judge import Judge, Told, default_ranks, packets
 from running_lab import RunningLab, until
@@ -170,11 +172,15 @@ class Watch:
         judge = Judge(self.lab.table(), told, default_ranks(layout.default))
         astray = [packet for packet in got.values() if judge.lag(*packet) > 0]
         moved = _moved((got[number] for number in sorted(got)), layout.default)
-        log.info("packets=%d lost=%d astray=%d moved=%d", len(wanted), len(wanted) - len(got), len(astray), moved)
+        log.info("packets=%d lost=%d astray=%d moved=%d", len(wanted), len(wanted) - len(got), len(astray), len(moved))
         assert len(wanted) > 1000, "too little traffic to tell anything"
         assert not astray, f"{len(astray)} of {len(wanted)} packets reached the wrong peer"
         assert len(got) == len(wanted), f"{len(wanted) - len(got)} of {len(wanted)} packets were lost"
-        assert not self.steady or moved == 0, f"{moved} of {len(wanted)} packets followed the default again"
+        if self.steady and moved:
+            names = sorted({str(ip_address(destination)) for destination in moved})
+            url = f"http://127.0.0.1:{layout.http}"
+            said = [self.lab.run_inside("arm", "show", "why", name, "--url", url) for name in names[:5]]
+            pytest.fail("\n\n".join([f"{len(moved)} of {len(wanted)} packets followed the default again", *said]))
 
     def _arrived(self) -> Iterator[tuple[int, tuple[bytes, str, int, int]]]:
         """Number, and destination, peer, times of sending and of arrival of what the receivers have written."""
@@ -185,13 +191,13 @@ class Watch:
                 yield number, (destination, peer.letter, sent, received)
 
 
-def _moved(arrived: Iterable[tuple[bytes, str, int, int]], default: str) -> int:
-    """Packets, in the order of sending, to destinations that reached another peer than the default's before."""
+def _moved(arrived: Iterable[tuple[bytes, str, int, int]], default: str) -> list[bytes]:
+    """Destinations of packets, in the order of sending, that reached another peer than the default's before."""
     routed: set[bytes] = set()
-    moved = 0
+    moved = []
     for destination, letter, _sent, _received in arrived:
         if letter != default:
             routed.add(destination)
         elif destination in routed:
-            moved += 1
+            moved.append(destination)
     return moved
