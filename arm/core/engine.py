@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 from arm.config import Config
 from arm.core.explain import Explainer
-from arm.core.family import FamilyEngine
+from arm.core.family import REMEMBERED, FamilyEngine
 from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
 from arm.core.relearned import Relearned
@@ -282,7 +282,11 @@ class Engine(Explainer):
         for change, old_entry in zip(changes, undo, strict=True):
             if change.reason == RESENT:
                 continue
-            if self._turned is not None and _is_route(change.entry) != _is_route(old_entry):
+            if (
+                self._turned is not None
+                and change.reason != REMEMBERED  # who keeps the choice knows of it
+                and _is_route(change.entry) != _is_route(old_entry)
+            ):
                 self._turned.append(change.prefix)
             what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
             self._record(change.prefix, what, change.reason)

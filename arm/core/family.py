@@ -31,6 +31,8 @@ from arm.model import (
     format_prefix,
 )
 
+REMEMBERED: Final = "remembered"
+"""The reason of a change that puts in what was chosen before a restart."""
 _FOUND: Final = Feed(name="found", peer="", generation=0, peer_as=0, router_id="")
 """The feed of what the target held at the start and the table knows nothing of."""
 
@@ -133,7 +135,7 @@ class FamilyEngine:
         """The table is complete for the first time: there is a default, and what was remembered can be chosen again."""
         self.settled = True
         self.planner.default_changed(self.rib.default())
-        self._install(self._remembered, "remembered", now)
+        self._install(self._remembered, REMEMBERED, now)
         self._remembered = []
 
     def _install(self, prefixes: Sequence[Prefix], reason: str, now: float) -> None:
@@ -186,7 +188,7 @@ class FamilyEngine:
         for next_hop in tuple(self.planner.dead):
             self.next_hop_down(next_hop, now)
         self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
-        self._install(wanted, "remembered", now)
+        self._install(wanted, REMEMBERED, now)
 
     def _found_entry(self, prefix: Prefix, next_hop: bytes) -> Entry:
         default, winner = self.planner.default, self.rib.winner(prefix)
