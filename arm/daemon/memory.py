@@ -6,8 +6,8 @@ hears of it: a daemon that is killed comes back to the choice that BIRD has, and
 whole file names the journal that goes on from it; the ones before it are then deleted.
 
 The file carries a version; both are bounded. A file that cannot be read is put aside under a name that says so, with a
-warning: the daemon then starts as on its first day, which costs seconds of learning, never a wrong route. A journal is
-read as far as it makes sense. It is not forced to the disk: what survives the process but not the machine serves a
+warning: the daemon then starts as on its first day, which costs seconds of learning, never a wrong route. Of a journal
+counts what makes sense. It is not forced to the disk: what survives the process but not the machine serves a
 BIRD and a kernel that do not survive it either.
 """
 
@@ -120,15 +120,23 @@ def _journals(directory: Path) -> list[tuple[int, Path]]:
 
 
 def _lines(journal: Path) -> Iterator[Remembered]:
-    """The rows of a journal, up to the first that makes no sense: the last one may have been cut off."""
+    """The rows of a journal, without lines that make no sense: the end may have been cut off, or the disk full."""
+    wrong: Exception | None = None
     try:
         with open(journal, "rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    return
-                yield _row(json.loads(line))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        log.warning("journal of the last run unreadable from here on file=%s error=%r", journal, str(error))
+                    break
+                try:
+                    row = _row(json.loads(line)) if line != b"\n" else None
+                except (ValueError, TypeError, RecursionError) as error:
+                    wrong, row = error, None
+                if row is not None:
+                    yield row
+    except OSError as error:
+        wrong = error
+    if wrong is not None:
+        log.warning("journal of the last run damaged file=%s error=%r", journal, str(wrong))
 
 
 class Journal:
@@ -155,6 +163,8 @@ class Journal:
                 if sum(self._octets.values()) + len(text) > _MOST_JOURNAL:
                     raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
                 self._octets[self._number] += len(text)
+            if self._failing:  # half a line may stand there
+                text = b"\n" + text
             while text:
                 text = text[os.write(self._file, text) :]
             self._failing = False

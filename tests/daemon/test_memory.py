@@ -116,7 +116,7 @@ def test_what_is_saved_makes_the_journals_before_it_go(tmp_path: Path) -> None:
         (b"[" * 100_000 + b"\n", True),
     ],
 )
-def test_a_journal_counts_as_far_as_it_makes_sense(
+def test_of_a_journal_counts_what_makes_sense(
     tmp_path: Path, more: bytes, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = Journal(tmp_path)
@@ -125,8 +125,9 @@ def test_a_journal_counts_as_far_as_it_makes_sense(
     with open(next(tmp_path.iterdir()), "ab") as file:
         file.write(more)
         file.write(b'["10.8.0.0/16",1,1,1]\n' if warns else b"")
-    assert list(load(tmp_path)) == ROWS[Family.IPV4]
-    assert ("unreadable" in caplog.text) is warns
+    behind = [(parse_prefix("10.8.0.0/16"), 1.0, 1.0, True)] if warns else []
+    assert list(load(tmp_path)) == [*ROWS[Family.IPV4], *behind]
+    assert caplog.text.count("damaged") == warns
 
 
 def test_journals_that_do_not_go_on_from_the_file_are_left_out(tmp_path: Path) -> None:
@@ -142,12 +143,14 @@ def test_journals_that_do_not_go_on_from_the_file_are_left_out(tmp_path: Path) -
 def test_a_journal_that_can_not_be_written_is_logged_once_and_is_taken_up_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    full = [True]
+    room = [7]
 
     def write(file: int, data: bytes) -> int:
-        if full[0]:
+        if not room[0]:
             raise OSError(errno.ENOSPC, "no space")
-        return real(file, data[:7])
+        written = real(file, data[: min(room[0], 7)])
+        room[0] -= written
+        return written
 
     real = os.write
     journal = Journal(tmp_path)
@@ -155,10 +158,11 @@ def test_a_journal_that_can_not_be_written_is_logged_once_and_is_taken_up_again(
         patch.setattr(os, "write", write)
         journal.note(ROWS[Family.IPV6])
         journal.note(ROWS[Family.IPV6])
-        full[0] = False
+        room[0] = 1_000
         journal.note(ROWS[Family.IPV4])
     journal.close()
     assert caplog.text.count("choice not noted") == 1
+    # half a line stands before it
     assert list(load(tmp_path)) == ROWS[Family.IPV4]
 
 
