@@ -143,7 +143,7 @@ class Journal:
     """What becomes of the choice between two whole files. `note` and `turn` are called on the engine's thread only."""
 
     def __init__(self, directory: Path) -> None:
-        """Goes on behind the journals that are there. OSError if there can be none."""
+        """Goes on behind the journals that are there. OSError if they cannot be looked at."""
         self._directory = directory
         self._lock = threading.Lock()
         found = _journals(directory)
@@ -157,8 +157,7 @@ class Journal:
         """Write down what has been chosen or given up; what goes wrong is logged once, until it works again."""
         text = "".join([json.dumps(_line(row), separators=(",", ":")) + "\n" for row in rows]).encode("ascii")
         try:
-            if self._file is None:
-                self._file = self._open()
+            file = self._open()
             with self._lock:
                 if sum(self._octets.values()) + len(text) > _MOST_JOURNAL:
                     raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
@@ -166,20 +165,21 @@ class Journal:
             if self._failing:  # half a line may stand there
                 text = b"\n" + text
             while text:
-                text = text[os.write(self._file, text) :]
+                text = text[os.write(file, text) :]
             self._failing = False
         except OSError as error:
             self._complain(error)
 
     def turn(self) -> int:
-        """Begin another journal, which goes on from what the choice is now; its number."""
-        self.close()
-        self._number += 1
-        with self._lock:
-            self._octets[self._number] = 0
+        """Begin another journal, unless there is nothing in this one; the number of what goes on from now."""
+        if self._octets.get(self._number) != 0:
+            self.close()
+            self._number += 1
+            with self._lock:
+                self._octets[self._number] = 0
         try:
             # even if nothing comes to be noted: the next run goes on behind the last one that is there
-            self._file = self._open()
+            self._open()
         except OSError as error:
             self._complain(error)
         return self._number
@@ -200,7 +200,9 @@ class Journal:
             self._file = None
 
     def _open(self) -> int:
-        return os.open(self._path(self._number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        if self._file is None:
+            self._file = os.open(self._path(self._number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        return self._file
 
     def _complain(self, error: OSError) -> None:
         if not self._failing:

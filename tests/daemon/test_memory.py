@@ -102,6 +102,14 @@ def test_what_is_saved_makes_the_journals_before_it_go(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_nothing_to_note_makes_no_files(tmp_path: Path) -> None:
+    for _ in range(5):
+        journal = Journal(tmp_path)
+        assert journal.turn() == journal.turn() == 1
+        journal.close()
+    assert [path.name for path in tmp_path.iterdir()] == [JOURNAL.format(1)]
+
+
 @pytest.mark.parametrize(
     ("more", "warns"),
     [
