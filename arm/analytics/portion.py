@@ -5,7 +5,7 @@ Definitions are worked out column by column, so that what is done for each sampl
 has is no column at all: a definition that needs it is passed over without a look at the samples.
 
 What is derived (functions, attributes of the table) is worked out only for the samples that get as far as needing it:
-filters, and functions that look at a second key where the first is missing, go on with a `Selection`. That keeps
+filters, and functions that look at a second key where the first is missing, go on with a `Picked`. That keeps
 expensive functions to few samples, and the table from being asked for addresses that nobody wants.
 """
 
@@ -64,10 +64,10 @@ class Portion:
 
     def where(self, chosen: Sequence[bool]) -> Portion:
         """The samples for which `chosen` has True."""
-        return self if all(chosen) else Selection(self, chosen)
+        return self if all(chosen) else Picked(self, chosen)
 
     def within(self, whole: Portion, chosen: Sequence[bool]) -> Sequence[bool]:
-        """Which samples of `whole` are the `chosen` ones of these; see Selection."""
+        """Which samples of `whole` are the `chosen` ones of these; see Picked."""
         assert self is whole, "only what was selected of a portion is within it"
         return chosen
 
@@ -81,7 +81,7 @@ class Portion:
         return found
 
 
-class Selection(Portion):
+class Picked(Portion):
     """Some of the samples of a portion."""
 
     __slots__ = ("_chosen", "_parent")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from arm.analytics.portion import Column, Compute, Portion
@@ -64,7 +65,7 @@ MASKS: Final = (*SOURCE[-2:], *DESTINATION[-2:])
 """Functions that come with them."""
 NOTHING: Final = Known(None, None, (None,) * len(SOURCE), (None,) * len(DESTINATION))
 _SOURCES, _DESTINATIONS = "\0sources", "\0destinations"
-"""What is known of the two ends of each sample, as columns; no key of a definition can be spelled so."""
+"""What is known of the two ends of each sample, as columns of all their keys; no definition can spell these names."""
 
 
 class Routes:
@@ -162,34 +163,27 @@ class Routes:
     def plan(self) -> dict[str, Compute]:
         """How each key of the table is worked out."""
 
-        def end(four: str, six: str) -> Compute:
+        def end(four: str, six: str, keys: Callable[[Known], tuple[Any, ...]]) -> Compute:
             def compute(portion: Portion) -> Column:
                 addresses, others = portion.column(four), portion.column(six)
                 if addresses is None:
                     addresses = others
                 elif others is not None:
                     addresses = [one or other for one, other in zip(addresses, others, strict=True)]
-                return None if addresses is None else self.of(portion, addresses)
+                return None if addresses is None else list(map(keys, self.of(portion, addresses)))
 
             return compute
 
-        def source(index: int) -> Compute:
+        def key(end: str, index: int) -> Compute:
             def compute(portion: Portion) -> Column:
-                known = portion.column(_SOURCES)
-                return None if known is None else [each.source[index] for each in known]
-
-            return compute
-
-        def destination(index: int) -> Compute:
-            def compute(portion: Portion) -> Column:
-                known = portion.column(_DESTINATIONS)
-                return None if known is None else [each.destination[index] for each in known]
+                known = portion.column(end)
+                return None if known is None else [keys[index] for keys in known]
 
             return compute
 
         return {
-            _SOURCES: end("ipsource", "ip6source"),
-            _DESTINATIONS: end("ipdestination", "ip6destination"),
-            **{name: source(index) for index, name in enumerate(SOURCE)},
-            **{name: destination(index) for index, name in enumerate(DESTINATION)},
+            _SOURCES: end("ipsource", "ip6source", attrgetter("source")),
+            _DESTINATIONS: end("ipdestination", "ip6destination", attrgetter("destination")),
+            **{name: key(_SOURCES, index) for index, name in enumerate(SOURCE)},
+            **{name: key(_DESTINATIONS, index) for index, name in enumerate(DESTINATION)},
         }
