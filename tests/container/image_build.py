@@ -21,6 +21,8 @@ from typing import Any, Final
 from package_build import ROOT, package
 from polling import until
 
+from arm.simulate.lab.machine import alone
+
 CACHE: Final = Path("/var/cache/arm-image")
 SUITE: Final = "bookworm"
 IMAGE: Final = "localhost/active-route-manager"
@@ -46,17 +48,16 @@ def run(*words: str | Path, environ: Mapping[str, str] | None = None, timeout: f
 def slim() -> Path:
     """A root like that of Debian's slim images; made when it is missing, and kept."""
     root = CACHE / SUITE
-    if root.exists():
-        return root
-    CACHE.mkdir(parents=True, exist_ok=True)
-    making = CACHE / f"{SUITE}.new"
-    shutil.rmtree(making, ignore_errors=True)
-    run("debootstrap", "--variant=minbase", SUITE, making)
-    run("chroot", making, "apt-get", "clean")
-    for name in _NOT_SLIM:
-        for inside in (making / name).iterdir():
-            shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
-    making.rename(root)
+    with alone(CACHE):
+        if not root.exists():
+            making = CACHE / f"{SUITE}.new"
+            shutil.rmtree(making, ignore_errors=True)
+            run("debootstrap", "--variant=minbase", SUITE, making)
+            run("chroot", making, "apt-get", "clean")
+            for name in _NOT_SLIM:
+                for inside in (making / name).iterdir():
+                    shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+            making.rename(root)
     return root
 
 

@@ -10,10 +10,13 @@ kernel that starts anew has no routes) and a start; the caller makes the namespa
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -42,14 +45,27 @@ class MachineError(Exception):
     """The machine could not be made or does not run; the text says what to look at."""
 
 
+@contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """While it lasts, nobody else makes something in this directory; waits for those who do."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def base(cache: Path = CACHE) -> Path:
     """A Debian root with what a switch has before ARM is installed; made when it is missing, which takes minutes."""
+    with alone(cache):
+        return _base(cache)
+
+
+def _base(cache: Path) -> Path:
     root = cache / SUITE
     wanted = "\n".join(PACKAGES)
     stamp = cache / f"{SUITE}.packages"
     if stamp.exists() and stamp.read_text() == wanted:
         return root
-    cache.mkdir(parents=True, exist_ok=True)
     making = cache / f"{SUITE}.new"
     shutil.rmtree(making, ignore_errors=True)
     stamp.unlink(missing_ok=True)
