@@ -17,11 +17,12 @@ from typing import Final, assert_never
 
 from arm.config import Config
 from arm.core.explain import Explainer
-from arm.core.family import REMEMBERED, FamilyEngine
+from arm.core.family import FamilyEngine
 from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
 from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
+from arm.core.selection import REMEMBERED
 from arm.model import (
     FAMILIES,
     Applied,
@@ -290,6 +291,11 @@ class Engine(Explainer):
                 self._turned.append(change.prefix)
             what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
             self._record(change.prefix, what, change.reason)
+        for state in self.families.values():
+            if state.selection.given_up:
+                if self._turned is not None:
+                    self._turned += state.selection.given_up
+                state.selection.given_up.clear()
         if not self._target_up or not (changes or complete):
             return None
         self._numbers += 1
@@ -305,7 +311,10 @@ class Engine(Explainer):
         if not self._turned:
             return []
         turned, self._turned = dict.fromkeys(self._turned), []
-        return [self.families[family_of(prefix)].selection.remembrance(prefix) for prefix in turned]
+        choice = {family: state.selection for family, state in self.families.items()}
+        found = [(prefix, choice[family_of(prefix)]) for prefix in turned]
+        # what is awaited was chosen, and is so still
+        return [selection.remembrance(prefix) for prefix, selection in found if prefix not in selection.awaited]
 
     def _record(self, prefix: Prefix, what: str, reason: str) -> None:
         self._logged += 1

@@ -190,5 +190,5 @@ class Explainer(Surveyor):
         """What a later run should know: prefix, bytes/s, samples, chosen; the chosen first, at most `most` each."""
         found: dict[Family, list[Remembered]] = {}
         for family in FAMILIES:
-            found[family] = self.families[family].memory(most)
+            found[family] = self.families[family].selection.memory(most)
         return found

@@ -26,13 +26,10 @@ from arm.model import (
     Kind,
     Prefix,
     Problem,
-    Remembered,
     format_next_hop,
     format_prefix,
 )
 
-REMEMBERED: Final = "remembered"
-"""The reason of a change that puts in what was chosen before a restart."""
 _FOUND: Final = Feed(name="found", peer="", generation=0, peer_as=0, router_id="")
 """The feed of what the target held at the start and the table knows nothing of."""
 
@@ -72,7 +69,6 @@ class FamilyEngine:
         self._backoff = Backoff()
         self._bars = False
         """Something was refused since covers in vain were last looked for."""
-        self._remembered: list[Prefix] = []
 
     # --- traffic -----------------------------------------------------------------------------------------------------
 
@@ -129,40 +125,13 @@ class FamilyEngine:
             for prefix, _, _ in changes:
                 self.planner.route_changed(prefix, self.rib.winner(prefix))
         if self.fib.pending > before:
-            self.selection.sync(before, now)
+            self.selection.sync(before, now, lost=True)
 
     def settle(self, now: float) -> None:
         """The table is complete for the first time: there is a default, and what was remembered can be chosen again."""
         self.settled = True
         self.planner.default_changed(self.rib.default())
-        self._install(self._remembered, REMEMBERED, now)
-        self._remembered = []
-
-    def _install(self, prefixes: Sequence[Prefix], reason: str, now: float) -> None:
-        before = self.fib.pending
-        for prefix in prefixes:
-            winner = self.rib.winner(prefix)
-            default = self.planner.default
-            if winner is None or self.selection.policy.refusal(prefix) is not None:
-                continue
-            if (default is not None and winner.next_hop == default.next_hop) or self.planner.needs_no_slot(prefix):
-                continue
-            if self.selection.free > 0:
-                self.planner.install(prefix, reason, self.selection.free)
-        self.selection.sync(before, now)
-
-    # --- memory over a restart ---------------------------------------------------------------------------------------
-
-    def recall(self, prefix: Prefix, rate: float, samples: float, *, chosen: bool, now: float) -> None:
-        """Start with what an earlier run knew of a prefix; call it in the order of worth, before the table is there."""
-        if samples > 0:
-            self.selection.remember(prefix, rate, samples, now)
-        if chosen:
-            self._remembered.append(prefix)
-
-    def memory(self, most: int) -> list[Remembered]:
-        """What a later run should `recall`, in that order."""
-        return self.selection.memory(most, self._remembered)
+        self.selection.settle(now)
 
     # --- the target --------------------------------------------------------------------------------------------------
 
@@ -188,7 +157,7 @@ class FamilyEngine:
         for next_hop in tuple(self.planner.dead):
             self.next_hop_down(next_hop, now)
         self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
-        self._install(wanted, REMEMBERED, now)
+        self.selection.put_back(wanted, now)
 
     def _found_entry(self, prefix: Prefix, next_hop: bytes) -> Entry:
         default, winner = self.planner.default, self.rib.winner(prefix)
@@ -245,10 +214,10 @@ class FamilyEngine:
         """The target cannot reach a next hop: its routes come out."""
         before = self.fib.pending
         self.planner.next_hop_lost(next_hop)
-        self.selection.sync(before, now)
+        self.selection.sync(before, now, lost=True)
 
     def next_hop_up(self, next_hop: bytes) -> None:
-        """It can again; samples bring the routes back."""
+        """It can again: what it took out comes back."""
         self.planner.dead.discard(next_hop)
         for prefix in self.planner.barred:
             winner = self.rib.winner(prefix)

@@ -12,6 +12,7 @@ have become worth a slot; the installed route that is worth least for its slots 
   together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by what a change is worth now (`Payback` in core/budget.py),
   so that noise does not churn the hardware. The last free slots, fewer than a minute's swaps and a twentieth
   of all, count as taken.
+- What BGP or the target took out is put back when its route is there again, without waiting for a sample.
 - What finds the second's changes spent while slots are free is put in with the next ones.
 - What rides along with an installed route, or goes the default's way anyway, needs nothing.
 - An idle route stays until its slot is wanted or `idle_timeout` has passed; without samples nothing is judged at all.
@@ -24,7 +25,7 @@ The traffic of an interval is judged by the choice that stood before it: `hits` 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
@@ -38,6 +39,8 @@ from arm.core.standing import Standing, Victims
 from arm.core.tally import Tally
 from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, contains
 
+REMEMBERED: Final = "remembered"
+"""The reason of a change that puts back what was chosen before."""
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
 SWAP_GAIN: Final = 1.1
@@ -48,6 +51,8 @@ _LOOKS: Final = 4
 _MOST_OVERLOOKED: Final = 20_000
 _CATCH_UP: Final = 4096
 """Prefixes that found the changes spent and are tried again in a second."""
+_LOOK_FOR: Final = 4096
+"""Awaited prefixes that are looked at in a second, one after the other: some milliseconds."""
 _MOST_WAITING: Final = 100_000
 _LAST: Final = 0.05
 """The share of all slots that at most count as the last free ones: where there are few, an empty one is a loss."""
@@ -236,6 +241,47 @@ class Selection(Standing):
         for prefix in list(islice(waiting, max(len(waiting) - _MOST_WAITING, 0))):
             del waiting[prefix]
 
+    # --- what was chosen before --------------------------------------------------------------------------------------
+
+    def settle(self, now: float) -> None:
+        """There is a table: the choice of an earlier run goes in; what it has no route for yet is awaited from now."""
+        self.awaited = dict.fromkeys(self.awaited, now)
+        self.put_back(tuple(self.awaited), now)
+
+    def put_back(self, prefixes: Iterable[Prefix], now: float, most: float = math.inf) -> None:
+        """Install what was chosen before, as it was, where there is a use for it and a free slot; samples judge it.
+
+        At most so many changes are made, and those that the last route needs.
+        """
+        planner, default = self.planner, self.planner.default
+        before = planner.fib.pending
+        for prefix in prefixes:
+            if self.free < 1 or planner.fib.pending - before >= most:
+                break
+            winner = planner.rib.winner(prefix)
+            if winner is None or (default is not None and winner.next_hop == default.next_hop):
+                continue
+            if self.policy.refusal(prefix) is None and not planner.needs_no_slot(prefix):
+                planner.install(prefix, REMEMBERED, self.free)
+        self.sync(before, now)
+
+    def _bring_back(self, now: float) -> None:
+        """Put back what is of use again: who waits for samples waits for minutes, if its traffic is little."""
+        if self.free < 1:
+            # Others have the slots, by samples of now; left to wait, it would take the place of what comes back later.
+            self.given_up += self.awaited
+            self.awaited.clear()
+        if not self.awaited or not self._budget.open:
+            return
+        some = tuple(islice(self.awaited, _LOOK_FOR))
+        for prefix in some:  # the others come first in the next second
+            self.awaited[prefix] = self.awaited.pop(prefix)
+        before = self.planner.fib.pending
+        self.put_back(some, now, self._budget.left)
+        self._budget.left -= self.planner.fib.pending - before
+
+    # --- later -------------------------------------------------------------------------------------------------------
+
     def _look_again(self, now: float) -> None:
         """Of what was worth too little alone, try a few that could share a shorter route with others."""
         looks, overlooked, covering = _LOOKS, self._overlooked, self.planner.rib.covering
@@ -355,6 +401,7 @@ class Selection(Standing):
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
+        self._bring_back(now)
         if not frozen:
             self._moved()
             self._catch_up(now)
@@ -364,7 +411,12 @@ class Selection(Standing):
                 self._drop_idle(now)
                 self.averages.forget_idle(now)
                 self.estimates.forget_idle(self.served)
-            for memory in (self._gone, self._refused):
-                for prefix in [p for p, at in memory.items() if now - at > _RECENT]:
-                    del memory[prefix]
+                self._give_up(now)
+            _forget(self._gone, now - _RECENT)
+            _forget(self._refused, now - _RECENT)
         self.sync(before, now)
+
+
+def _forget(memory: dict[Prefix, float], before: float) -> None:
+    for prefix in [prefix for prefix, at in memory.items() if at < before]:
+        del memory[prefix]

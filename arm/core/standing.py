@@ -64,6 +64,11 @@ class Standing:
         self._carried: dict[Prefix, Record] = {}
         """Record of each installed route with its riders; the prefix's own one as long as it has none."""
         self._ranking = Ranking(self._key)
+        self.awaited: dict[Prefix, float] = {}
+        """What was chosen, and since when the table or the target has had no use for it: its slot is for it to take
+        again. Before the table is there, that is the choice of an earlier run."""
+        self.given_up: list[Prefix] = []
+        """What is awaited no more, though it has not come back, since this was last emptied."""
         self._gone: dict[Prefix, float] = {}
         self._refused: dict[Prefix, float] = {}
         self.minvalue = minvalue
@@ -124,13 +129,17 @@ class Standing:
 
     # --- keeping up with what happened to the hardware ---------------------------------------------------------------
 
-    def sync(self, since: int, now: float) -> None:
-        """Follow the changes pending from position `since` on: what is served, and by what."""
+    def sync(self, since: int, now: float, *, lost: bool = False) -> None:
+        """Follow the changes pending from position `since` on: what is served, and by what.
+
+        With `lost` it was not the choice that took routes out: they are awaited.
+        """
         for change in self.planner.fib.changes_since(since):
             prefix = change.prefix
             if change.entry is not None and change.entry.kind is Kind.ROUTE:
                 if prefix not in self.served:
                     self._serve(prefix, now)
+                    self.awaited.pop(prefix, None)
                 continue
             served = self.served.get(prefix)
             if served is None:
@@ -143,6 +152,8 @@ class Standing:
                     self._add_to(above, [record])
             else:
                 self._gone[prefix] = now
+                if lost:
+                    self.awaited[prefix] = now
 
     def _add_to(self, above: Prefix, records: Iterable[Record]) -> None:
         """Let an installed route be judged with what rides along with it from now on."""
@@ -157,6 +168,17 @@ class Standing:
         self._carried[above] = sums
         if above in self.served:
             self._ranking.put(above)
+
+    def _give_up(self, now: float) -> None:
+        """Do not await any more what has been too long away, or is more than twice the slots could take."""
+        latest = now - self._idle_timeout
+        gone = [prefix for prefix, at in self.awaited.items() if at < latest]
+        over = len(self.awaited) - len(gone) - 2 * self.planner.capacity
+        if over > 0:
+            gone = heapq.nsmallest(len(gone) + over, self.awaited, key=self.awaited.__getitem__)
+        for prefix in gone:
+            del self.awaited[prefix]
+        self.given_up += gone
 
     def _serve(self, prefix: Prefix, now: float) -> None:
         self.served[prefix] = self.averages.bytes.get(prefix, 0.0)
@@ -266,6 +288,7 @@ class Standing:
     def thaw(self, now: float) -> None:
         """Samples come again: nothing was idle while there were none."""
         self.touched = dict.fromkeys(self.touched, now)
+        self.awaited = dict.fromkeys(self.awaited, now)
 
     def rebuild_some(self, prefixes: Sequence[Prefix], now: float) -> None:
         """As rebuild, for prefixes of which the target holds something else than was planned."""
@@ -278,26 +301,28 @@ class Standing:
 
     # --- over a restart ----------------------------------------------------------------------------------------------
 
-    def remember(self, prefix: Prefix, rate: float, samples: float, now: float) -> None:
-        """Start with what `memory` said of a prefix before a restart."""
-        self.averages.seed(prefix, rate, samples, now)
-        self.estimates.seed(prefix, rate, samples)
+    def recall(self, prefix: Prefix, rate: float, samples: float, *, chosen: bool, now: float) -> None:
+        """Start with what `memory` said of a prefix; call it in that order, before the table is there."""
+        if samples > 0:
+            self.averages.seed(prefix, rate, samples, now)
+            self.estimates.seed(prefix, rate, samples)
+        if chosen:
+            self.awaited[prefix] = now
 
-    def memory(self, most: int, awaited: Sequence[Prefix]) -> list[Remembered]:
+    def memory(self, most: int) -> list[Remembered]:
         """(prefix, bytes/s, samples of an hour, chosen) for a later run: the chosen first, by worth, then the busiest.
 
-        Of a chosen route it is what rides along as well, since that is why it was chosen. What was chosen before a
-        restart and is `awaited` still counts as chosen.
+        Of a chosen route it is what rides along as well, since that is why it was chosen. What is awaited is chosen.
         """
         chosen = self._best(((p, record) for p, record in self._carried.items() if p in self.served), most)
-        chosen += awaited
+        chosen += self.awaited
         known = frozenset(chosen)
         others = self._best(((p, r) for p, r in self.estimates.records.items() if p not in known), most - len(chosen))
         return [(p, *self._remembered(p), True) for p in chosen] + [(p, *self._remembered(p), False) for p in others]
 
     def remembrance(self, prefix: Prefix) -> Remembered:
         """The same of one prefix."""
-        return prefix, *self._remembered(prefix), prefix in self.served
+        return prefix, *self._remembered(prefix), prefix in self.served or prefix in self.awaited
 
     def _best(self, records: Iterable[tuple[Prefix, Record]], most: int) -> list[Prefix]:
         worth = self.estimates.worth

@@ -170,7 +170,7 @@ class Daemon:
         """Take up what the last run knew, and keep it up to date."""
         known = 0
         for prefix, rate, samples, chosen in load(directory):
-            self.engine.families[family_of(prefix)].recall(prefix, rate, samples, chosen=chosen, now=now)
+            self.engine.families[family_of(prefix)].selection.recall(prefix, rate, samples, chosen=chosen, now=now)
             known += 1
         if known:
             log.info("choice of the last run remembered prefixes=%d directory=%s", known, directory)

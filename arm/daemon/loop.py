@@ -53,9 +53,6 @@ SWITCH_INTERVAL: Final = 0.0005
 Until then, nobody waits for anything but the table, and Python's own five milliseconds save a twentieth of the time."""
 _CATCH_UP: Final = 0.05
 """Seconds that the thread of the sessions waits for its turn with the first table, before it queues what it has."""
-_AHEAD: Final = 1_000
-"""Changes in a plan that are written down before the target hears of it: a hundredth of a second. More of them do not
-come from the choice, which is bounded by `churn`, but from a table that has changed: that must not wait."""
 ANSWER_WITHIN: Final = 2.0
 """Seconds after which who asked is told that the engine is busy."""
 
@@ -103,7 +100,7 @@ class EngineLoop:
     ) -> None:
         """`publish` is called after each tick with the seconds that the tick took.
 
-        `keep` is told what is chosen or given up (see Engine.take_turns), before `apply` is unless it is very much.
+        `keep` is told what is chosen or given up (see Engine.take_turns) before `apply` is.
         """
         self._engine = engine
         self._samples = samples
@@ -295,22 +292,16 @@ class EngineLoop:
         question.done.set()
 
     def _do(self, plan: Plan | None) -> None:
-        if plan is None or len(plan.changes) <= _AHEAD:
-            self._note()
-        if plan is None:
-            return
-        if log.isEnabledFor(logging.DEBUG):
-            log_changes(plan)
-        self._apply(plan)
-        self._note()
-
-    def _note(self) -> None:
-        """Let what has been chosen or given up be written down."""
         if self._keep is not None:
             with self._turn:
                 turns = self._engine.take_turns()
             if turns:
                 self._keep(turns)
+        if plan is None:
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            log_changes(plan)
+        self._apply(plan)
 
 
 def log_changes(plan: Plan) -> None:

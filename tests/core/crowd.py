@@ -89,7 +89,7 @@ class Crowd:
         self.engine = Engine(self.config, self.now, 0)
         for prefix, rate, samples, chosen in recalled:
             family = Family.IPV4 if len(prefix[0]) == 4 else Family.IPV6
-            self.engine.families[family].recall(prefix, rate, samples, chosen=chosen, now=self.now)
+            self.engine.families[family].selection.recall(prefix, rate, samples, chosen=chosen, now=self.now)
         self.engine.handle(target, self.now)
         self.learn()
 

@@ -259,8 +259,8 @@ def test_nothing_is_planned_before_the_table_is_complete() -> None:
 def test_what_was_chosen_before_a_restart_is_in_the_first_plan() -> None:
     world = World(config())
     family = world.engine.families[Family.IPV4]
-    family.recall(nth(2), 10_000.0, 30.0, chosen=True, now=0.0)
-    family.recall(nth(3), 5_000.0, 20.0, chosen=False, now=0.0)
+    family.selection.recall(nth(2), 10_000.0, 30.0, chosen=True, now=0.0)
+    family.selection.recall(nth(3), 5_000.0, 20.0, chosen=False, now=0.0)
     world.send(FeedUp(world.feed))
     world.announce(A, [DEFAULT])
     world.announce(B, [nth(2), nth(3)])
@@ -275,7 +275,7 @@ def test_killed_again_before_the_table_is_there_it_still_knows_what_was_chosen()
     rows = [(nth(2), 10_000.0, 30.0, True), (nth(4), 0.0, 0.0, True), (nth(3), 20_000.0, 20.0, False)]
     engine = World(config()).engine
     for prefix, rate, samples, chosen in rows:
-        engine.families[Family.IPV4].recall(prefix, rate, samples, chosen=chosen, now=0.0)
+        engine.families[Family.IPV4].selection.recall(prefix, rate, samples, chosen=chosen, now=0.0)
     engine.tick(60.0)
     known = engine.memory(100)[Family.IPV4]
     assert [(prefix, chosen) for prefix, _, _, chosen in known] == [(prefix, chosen) for prefix, _, _, chosen in rows]
@@ -296,8 +296,15 @@ def test_who_keeps_the_choice_is_told_of_each_turn_with_what_it_is_worth() -> No
     assert world.engine.take_turns() == []
     world.announce(C, [p("10.2.0.0/16")])  # another next hop is no turn
     assert world.engine.take_turns() == []
-    world.withdraw([p("10.2.0.0/16")])
-    assert [row[::3] for row in world.engine.take_turns()] == [(p("10.2.0.0/16"), False)]
+    world.withdraw([p("10.2.0.0/16")])  # it is still chosen, and awaited
+    assert world.engine.take_turns() == []
+    flow(world, {2: 1000})
+    assert [row[::3] for row in world.engine.take_turns()] == [(nth(2), True)]
+    for _ in range(3):
+        world.tick(10.0)
+        flow(world, {2: 1000})
+    # the one is idle, the other has been away for too long
+    assert [row[::3] for row in world.engine.take_turns()] == [(nth(1), False), (p("10.2.0.0/16"), False)]
 
 
 def test_a_target_that_comes_back_is_told_everything_longest_first() -> None:

@@ -132,23 +132,16 @@ def test_what_is_chosen_is_written_down_before_the_target_hears_of_it() -> None:
         assert (run.kept, run.kept_before[-1]) == ([PREFIX], 1)
 
 
-def test_when_much_of_the_table_goes_the_target_hears_of_it_before_it_is_written_down() -> None:
-    prefixes = [(bytes([10, number >> 8, number & 255, 0]), 24) for number in range(1500)]
+def test_what_was_remembered_and_what_the_table_takes_out_is_written_down_already() -> None:
     with running() as run:
-        for prefix in prefixes:
-            run.engine.families[Family.IPV4].recall(prefix, 1000.0, 1.0, chosen=True, now=0.0)
+        run.engine.families[Family.IPV4].selection.recall(PREFIX, 1000.0, 1.0, chosen=True, now=0.0)
         run.loop.emit(TargetUp())
-        teach(run, prefixes)
+        teach(run, [PREFIX])
         assert run.planned.wait(10)
-        assert len(run.plans[-1].changes) == 1500
-        # what was remembered is written down already
-        assert run.loop.ask(lambda engine: list(run.kept)) == []
-        run.loop.emit(RoutesLearned(FEED, [(None, prefixes)]))
-        assert run.loop.ask(lambda engine: sorted(run.kept)) == prefixes
-        assert [(len(plan.changes), kept) for plan, kept in zip(run.plans, run.kept_before, strict=True)][-1] == (
-            1500,
-            0,
-        )
+        run.loop.emit(RoutesLearned(FEED, [(None, [PREFIX])]))
+        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == ["idle"]
+        assert [len(plan.changes) for plan in run.plans] == [1, 1]
+        assert run.kept == []
 
 
 def test_the_first_table_is_learned_by_who_brings_it_and_later_routes_by_the_engine() -> None:
