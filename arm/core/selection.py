@@ -12,7 +12,8 @@ have become worth a slot; the installed route that is worth least for its slots 
   together, by `SWAP_Z` standard errors, by `SWAP_GAIN` and by what a change is worth now (`Payback` in core/budget.py),
   so that noise does not churn the hardware. The last free slots, fewer than a minute's swaps and a twentieth
   of all, count as taken.
-- What BGP or the target took out is put back when its route is there again, without waiting for a sample.
+- What BGP or the target took out is put back when its route is there again, without waiting for a sample: into a free
+  slot, or as if it had one.
 - What finds the second's changes spent while slots are free is put in with the next ones.
 - What rides along with an installed route, or goes the default's way anyway, needs nothing.
 - An idle route stays until its slot is wanted or `idle_timeout` has passed; without samples nothing is judged at all.
@@ -253,32 +254,41 @@ class Selection(Standing):
 
         At most so many changes are made, and those that the last route needs.
         """
-        planner, default = self.planner, self.planner.default
-        before = planner.fib.pending
+        before = self.planner.fib.pending
         for prefix in prefixes:
-            if self.free < 1 or planner.fib.pending - before >= most:
+            if self.free < 1 or self.planner.fib.pending - before >= most:
                 break
-            winner = planner.rib.winner(prefix)
-            if winner is None or (default is not None and winner.next_hop == default.next_hop):
-                continue
-            if self.policy.refusal(prefix) is None and not planner.needs_no_slot(prefix):
-                planner.install(prefix, REMEMBERED, self.free)
+            if self._is_of_use(prefix):
+                self.planner.install(prefix, REMEMBERED, self.free)
         self.sync(before, now)
 
-    def _bring_back(self, now: float) -> None:
-        """Put back what is of use again: who waits for samples waits for minutes, if its traffic is little."""
-        if self.free < 1:
-            # Others have the slots, by samples of now; left to wait, it would take the place of what comes back later.
-            self.given_up += self.awaited
-            self.awaited.clear()
-        if not self.awaited or not self._budget.open:
-            return
+    def _is_of_use(self, prefix: Prefix) -> bool:
+        """True if the table has a route that goes elsewhere than its packets would go now, and policy allows it."""
+        winner, default = self.planner.rib.winner(prefix), self.planner.default
+        if winner is None or (default is not None and winner.next_hop == default.next_hop):
+            return False
+        return self.policy.refusal(prefix) is None and not self.planner.needs_no_slot(prefix)
+
+    def _bring_back(self, now: float, *, frozen: bool) -> None:
+        """Put back what is of use again: who waits for samples waits for minutes, if its traffic is little.
+
+        Where no slot is free, it has to be worth more than others, as if it had a sample now; or it is given up.
+        """
         some = tuple(islice(self.awaited, _LOOK_FOR))
         for prefix in some:  # the others come first in the next second
             self.awaited[prefix] = self.awaited.pop(prefix)
-        before = self.planner.fib.pending
-        self.put_back(some, now, self._budget.left)
-        self._budget.left -= self.planner.fib.pending - before
+        if self.free > 0 and self._budget.open:
+            before = self.planner.fib.pending
+            self.put_back(some, now, self._budget.left)
+            self._budget.left -= self.planner.fib.pending - before
+        elif self._budget.open and not frozen:
+            wanted = [prefix for prefix in some if self._is_of_use(prefix)]
+            for prefix in wanted:
+                del self.awaited[prefix]
+            self.given_up += wanted
+            known = [prefix for prefix in wanted if prefix in self.estimates.records]
+            if known:
+                self._choose(known, now)
 
     # --- later -------------------------------------------------------------------------------------------------------
 
@@ -401,7 +411,7 @@ class Selection(Standing):
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
-        self._bring_back(now)
+        self._bring_back(now, frozen=frozen)
         if not frozen:
             self._moved()
             self._catch_up(now)

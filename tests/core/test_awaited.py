@@ -58,19 +58,44 @@ def test_it_comes_back_while_there_are_no_samples() -> None:
     assert installed(world) == {nth(1): Kind.ROUTE}
 
 
-def test_it_takes_free_slots_only() -> None:
+def test_where_no_slot_is_free_it_takes_the_place_of_what_is_worth_clearly_less() -> None:
     world = started(config(slots=3, reserve=0.0))
-    flow(world, {1: 1000, 2: 1000, 3: 1000})
+    flow(world, {1: 10_000, 2: 1000, 3: 10_000}, samples=100)
     world.withdraw([nth(1), nth(2)])
-    flow(world, {4: 10, 5: 10})
-    world.withdraw([nth(5)])
+    flow(world, {4: 100, 5: 5000}, samples=100)
+    assert installed(world).keys() == {nth(3), nth(4), nth(5)}
     world.announce(B, [nth(1), nth(2)])
     world.tick()
-    assert len(installed(world)) == 3
-    assert installed(world).keys() >= {nth(3), nth(4)}
-    # what found none is given up, so that it takes no other's place later
+    assert installed(world).keys() == {nth(1), nth(3), nth(5)}
+    # what has lost is not awaited any more: it takes no other's place later
     world.tick()
     assert world.engine.families[Family.IPV4].selection.awaited == {}
+
+
+def test_what_nothing_is_known_of_any_more_is_given_up_where_no_slot_is_free() -> None:
+    world = started(config(slots=1, reserve=0.0, churn=2))
+    flow(world, {1: 10_000}, samples=100)
+    world.withdraw([nth(1), nth(2)])
+    world.engine.families[Family.IPV4].selection.recall(nth(2), 0.0, 0.0, chosen=True, now=0.0)
+    flow(world, {4: 10}, samples=1)
+    world.announce(B, [nth(1), nth(2)])
+    world.tick()
+    assert installed(world).keys() == {nth(1)}
+    assert world.engine.families[Family.IPV4].selection.awaited == {}
+
+
+def test_without_samples_nothing_is_weighed_against_what_has_the_slots() -> None:
+    world = started(config(slots=1, reserve=0.0))
+    flow(world, {1: 10_000}, samples=100)
+    world.withdraw([nth(1)])
+    flow(world, {2: 10}, samples=1)
+    world.tick(60.0)
+    world.announce(B, [nth(1)])
+    world.tick()
+    assert installed(world).keys() == {nth(2)}
+    world.withdraw([nth(2)])
+    world.tick()
+    assert installed(world).keys() == {nth(1)}
 
 
 def test_not_more_come_back_in_a_second_than_changes_may_be_made() -> None:
