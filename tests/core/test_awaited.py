@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from test_engine_replay import DEFAULT, World, config
 from test_reconfigure import reconfigure, with_selection
 from test_selection import A, B, C, flow, installed, last, nth, p, started
 
-from arm.model import Capacity, Family, FeedComplete, FeedUp, Kind, NextHopDown, NextHopUp, TargetUp
+from arm.model import Capacity, Family, FeedComplete, FeedUp, Kind, NextHopDown, NextHopUp, Prefix, TargetUp
 
 Step = Callable[[World], None]
 
@@ -191,3 +192,34 @@ def test_a_family_without_slots_awaits_nothing() -> None:
     world.tick()
     assert installed(world) == {}
     assert world.engine.families[Family.IPV4].selection.awaited == {}
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 8])
+def test_a_table_that_flaps_for_hours_leaves_nothing_wrong_and_nothing_behind(slots: int) -> None:
+    for seed in range(30):
+        rng = random.Random(f"{seed} {slots}")
+        world = started(config(slots=slots, reserve=0.0, churn=rng.choice([1, 2, 5]), idle_timeout=86_400.0), routes=12)
+        world.engine.keep_turns()
+        kept: dict[Prefix, bool] = {}
+        for _ in range(60):
+            some = rng.sample(range(12), rng.randrange(1, 8))
+            match rng.randrange(6):
+                case 0 | 1:
+                    flow(world, {n: rng.randrange(1, 10_000) for n in some}, samples=rng.choice([1, 2, 60]))
+                case 2:
+                    world.withdraw([nth(n) for n in some])
+                case 3:
+                    world.announce(rng.choice([A, B, B, C]), [nth(n) for n in some])
+                case 4:
+                    world.tick()
+                case _:  # long enough for what had a sample or two to be forgotten
+                    for _ in range(8):
+                        world.now += 600.0
+                        flow(world, {12: 1}, samples=1)
+                        world.tick(10.0)
+            kept |= {prefix: chosen for prefix, _, _, chosen in world.engine.take_turns()}
+            selection = world.engine.families[Family.IPV4].selection
+            assert not selection.awaited.keys() & selection.served.keys()
+            # who wrote down every turn knows what is chosen
+            chosen = {prefix for prefix, is_chosen in kept.items() if is_chosen}
+            assert chosen == selection.awaited.keys() | selection.served.keys()
