@@ -136,7 +136,7 @@ def _arm(app: Flask, board: Board, answers: Answers, now_ms: Callable[[], int]) 
             return engine.changes(after)
 
         records = board.shared(("changes", after), question)
-        return {"changes": [shapes.change_document(record) for record in records[len(records) - most :]]}
+        return {"changes": [shapes.change_document(record) for record in records[max(len(records) - most, 0) :]]}
 
     @app.get("/arm/route/<path:query>/json")
     def route(query: str) -> Response:

@@ -134,6 +134,8 @@ def test_changes_come_after_a_number_and_the_newest_stay_when_cut() -> None:
         "what": "installed",
         "reason": "new",
     }
+    for most in (5, 6, 9, 100):  # there are five
+        assert len(client.get(f"/arm/changes/json?maxChanges={most}").json["changes"]) == 5
     cut = client.get("/arm/changes/json?maxChanges=2").json["changes"]
     assert [change["number"] for change in cut] == [4, 5]
     assert client.get("/arm/changes/json?maxChanges=0").json["changes"] == []
