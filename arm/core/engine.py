@@ -22,7 +22,7 @@ from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
 from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
-from arm.core.selection import REMEMBERED
+from arm.core.standing import REMEMBERED
 from arm.model import (
     FAMILIES,
     Applied,

@@ -26,7 +26,7 @@ The traffic of an interval is judged by the choice that stood before it: `hits` 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
@@ -36,12 +36,10 @@ from arm.core.budget import Payback
 from arm.core.estimate import Record
 from arm.core.plan import Planner
 from arm.core.policy import Policy
-from arm.core.standing import Standing, Victims
+from arm.core.standing import Standing, Victims, forget
 from arm.core.tally import Tally
 from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, contains
 
-REMEMBERED: Final = "remembered"
-"""The reason of a change that puts back what was chosen before."""
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
 SWAP_GAIN: Final = 1.1
@@ -244,31 +242,6 @@ class Selection(Standing):
 
     # --- what was chosen before --------------------------------------------------------------------------------------
 
-    def settle(self, now: float) -> None:
-        """There is a table: the choice of an earlier run goes in; what it has no route for yet is awaited from now."""
-        self.awaited = dict.fromkeys(self.awaited, now)
-        self.put_back(tuple(self.awaited), now)
-
-    def put_back(self, prefixes: Iterable[Prefix], now: float, most: float = math.inf) -> None:
-        """Install what was chosen before, as it was, where there is a use for it and a free slot; samples judge it.
-
-        At most so many changes are made, and those that the last route needs.
-        """
-        before = self.planner.fib.pending
-        for prefix in prefixes:
-            if self.free < 1 or self.planner.fib.pending - before >= most:
-                break
-            if self._is_of_use(prefix):
-                self.planner.install(prefix, REMEMBERED, self.free)
-        self.sync(before, now)
-
-    def _is_of_use(self, prefix: Prefix) -> bool:
-        """True if the table has a route that goes elsewhere than its packets would go now, and policy allows it."""
-        winner, default = self.planner.rib.winner(prefix), self.planner.default
-        if winner is None or (default is not None and winner.next_hop == default.next_hop):
-            return False
-        return self.policy.refusal(prefix) is None and not self.planner.needs_no_slot(prefix)
-
     def _bring_back(self, now: float, *, frozen: bool) -> None:
         """Put back what is of use again: who waits for samples waits for minutes, if its traffic is little.
 
@@ -422,11 +395,6 @@ class Selection(Standing):
                 self.averages.forget_idle(now)
                 self.estimates.forget_idle(self.served)
                 self._give_up(now)
-            _forget(self._gone, now - _RECENT)
-            _forget(self._refused, now - _RECENT)
+            forget(self._gone, now - _RECENT)
+            forget(self._refused, now - _RECENT)
         self.sync(before, now)
-
-
-def _forget(memory: dict[Prefix, float], before: float) -> None:
-    for prefix in [prefix for prefix, at in memory.items() if at < before]:
-        del memory[prefix]

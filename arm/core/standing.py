@@ -22,6 +22,8 @@ from arm.core.ranking import NEVER, Ranking
 from arm.core.traffic import Averages
 from arm.model import Kind, Prefix, Remembered, contains
 
+REMEMBERED: Final = "remembered"
+"""The reason of a change that puts back what was chosen before."""
 _LUMPS: Final = 8
 """Routes of more slots than are lacking that are weighed against smaller ones."""
 _PORTION: Final = 32
@@ -299,6 +301,35 @@ class Standing:
             elif prefix not in self.served:
                 self._serve(prefix, now)
 
+    # --- what was chosen before --------------------------------------------------------------------------------------
+
+    def settle(self, now: float) -> None:
+        """There is a table: the choice of an earlier run goes in. What is of no use yet is awaited from now, unless it
+        rides along."""
+        self.put_back(tuple(self.awaited), now)
+        self.given_up += [prefix for prefix in self.awaited if self.planner.needs_no_slot(prefix)]
+        self.awaited = dict.fromkeys((p for p in self.awaited if not self.planner.needs_no_slot(p)), now)
+
+    def put_back(self, prefixes: Iterable[Prefix], now: float, most: float = math.inf) -> None:
+        """Install what was chosen before, as it was, where there is a use for it and a free slot; samples judge it.
+
+        At most so many changes are made, and those that the last route needs.
+        """
+        before = self.planner.fib.pending
+        for prefix in prefixes:
+            if self.free < 1 or self.planner.fib.pending - before >= most:
+                break
+            if self._is_of_use(prefix):
+                self.planner.install(prefix, REMEMBERED, self.free)
+        self.sync(before, now)
+
+    def _is_of_use(self, prefix: Prefix) -> bool:
+        """True if the table has a route that goes elsewhere than its packets would go now, and policy allows it."""
+        winner, default = self.planner.rib.winner(prefix), self.planner.default
+        if winner is None or (default is not None and winner.next_hop == default.next_hop):
+            return False
+        return self.policy.refusal(prefix) is None and not self.planner.needs_no_slot(prefix)
+
     # --- over a restart ----------------------------------------------------------------------------------------------
 
     def recall(self, prefix: Prefix, rate: float, samples: float, *, chosen: bool, now: float) -> None:
@@ -331,3 +362,9 @@ class Standing:
     def _remembered(self, prefix: Prefix) -> tuple[float, float]:
         record = self._carried.get(prefix) or self.estimates.records.get(prefix)
         return self.estimates.remembered(record) if record and record[0] > 0 else (0.0, 0.0)
+
+
+def forget(memory: dict[Prefix, float], before: float) -> None:
+    """Drop what was noted before a moment."""
+    for prefix in [prefix for prefix, at in memory.items() if at < before]:
+        del memory[prefix]

@@ -181,6 +181,21 @@ def test_after_a_reboot_the_choice_is_back_with_the_table_that_comes_late() -> N
     assert installed(after) == {nth(1): Kind.ROUTE, nth(2): Kind.ROUTE}
 
 
+def test_after_a_restart_what_rides_along_is_not_awaited() -> None:
+    after = World(config(slots=10, reserve=0.0))
+    selection = after.engine.families[Family.IPV4].selection
+    for prefix in (p("10.1.0.0/16"), nth(1), nth(2)):
+        selection.recall(prefix, 1000.0, 10.0, chosen=True, now=0.0)
+    after.announce(A, [DEFAULT])
+    after.send(FeedUp(after.feed))
+    after.announce(A, [DEFAULT, nth(2)])
+    after.announce(B, [p("10.1.0.0/16"), nth(1)])
+    after.send(FeedComplete(after.feed, Family.IPV4))
+    after.send(TargetUp())
+    assert installed(after) == {p("10.1.0.0/16"): Kind.ROUTE, nth(2): Kind.COVER}
+    assert selection.awaited.keys() == {nth(2)}
+
+
 def test_a_family_without_slots_awaits_nothing() -> None:
     base = config(slots=3, reserve=0.0)
     world = started(replace(base, target=replace(base.target, prefixes=3)))
