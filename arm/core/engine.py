@@ -311,8 +311,7 @@ class Engine(Explainer):
         if not self._turned:
             return []
         turned, self._turned = dict.fromkeys(self._turned), []
-        choice = {family: state.selection for family, state in self.families.items()}
-        found = [(prefix, choice[family_of(prefix)]) for prefix in turned]
+        found = [(prefix, self.families[family_of(prefix)].selection) for prefix in turned]
         # what is awaited was chosen, and is so still
         return [selection.remembrance(prefix) for prefix, selection in found if prefix not in selection.awaited]
 

@@ -247,21 +247,21 @@ class Selection(Standing):
 
         Where no slot is free, it has to be worth more than others, as if it had a sample now; or it is given up.
         """
+        if not self.awaited or not self._budget.open:
+            return
         some = tuple(islice(self.awaited, _LOOK_FOR))
         for prefix in some:  # the others come first in the next second
             self.awaited[prefix] = self.awaited.pop(prefix)
-        if self.free > 0 and self._budget.open:
+        if self.free > 0:
             before = self.planner.fib.pending
             self.put_back(some, now, self._budget.left)
             self._budget.left -= self.planner.fib.pending - before
-        elif self._budget.open and not frozen:
+        elif not frozen:
             wanted = [prefix for prefix in some if self._is_of_use(prefix)]
             for prefix in wanted:
                 del self.awaited[prefix]
             self.given_up += wanted
-            known = [prefix for prefix in wanted if prefix in self.estimates.records]
-            if known:
-                self._choose(known, now)
+            self._choose([prefix for prefix in wanted if prefix in self.estimates.records], now)
 
     # --- later -------------------------------------------------------------------------------------------------------
 

@@ -307,8 +307,11 @@ class Standing:
         """There is a table: the choice of an earlier run goes in. What is of no use yet is awaited from now, unless it
         rides along."""
         self.put_back(tuple(self.awaited), now)
-        self.given_up += [prefix for prefix in self.awaited if self.planner.needs_no_slot(prefix)]
-        self.awaited = dict.fromkeys((p for p in self.awaited if not self.planner.needs_no_slot(p)), now)
+        riding = [prefix for prefix in self.awaited if self.planner.needs_no_slot(prefix)]
+        for prefix in riding:
+            del self.awaited[prefix]
+        self.given_up += riding
+        self.awaited = dict.fromkeys(self.awaited, now)
 
     def put_back(self, prefixes: Iterable[Prefix], now: float, most: float = math.inf) -> None:
         """Install what was chosen before, as it was, where there is a use for it and a free slot; samples judge it.
@@ -352,8 +355,8 @@ class Standing:
         return [(p, *self._remembered(p), True) for p in chosen] + [(p, *self._remembered(p), False) for p in others]
 
     def remembrance(self, prefix: Prefix) -> Remembered:
-        """The same of one prefix."""
-        return prefix, *self._remembered(prefix), prefix in self.served or prefix in self.awaited
+        """The same of one prefix that is not awaited."""
+        return prefix, *self._remembered(prefix), prefix in self.served
 
     def _best(self, records: Iterable[tuple[Prefix, Record]], most: int) -> list[Prefix]:
         worth = self.estimates.worth

@@ -23,6 +23,7 @@ from arm.model import (
     FeedComplete,
     FeedUp,
     Prefix,
+    Remembered,
     RoutesLearned,
     TargetUp,
     Traffic,
@@ -83,7 +84,7 @@ class Crowd:
             self.engine.handle(RoutesLearned(feed, told), self.now)
             self.engine.handle(FeedComplete(feed, family), self.now)
 
-    def restart(self, recalled: Iterable[tuple[Prefix, float, float, bool]], target: TargetUp, away: float) -> None:
+    def restart(self, recalled: Iterable[Remembered], target: TargetUp, away: float) -> None:
         """A new engine, `away` seconds later, with what the last one left; what the daemon does at its start."""
         self.now += away
         self.engine = Engine(self.config, self.now, 0)
