@@ -32,6 +32,7 @@ from arm.model import (
     Remembered,
     RoutesLearned,
     TargetDown,
+    TargetUp,
     Traffic,
     TrafficBatch,
 )
@@ -276,8 +277,8 @@ class EngineLoop:
             sampled = self._sampled.pop(item.plan, None)
             if sampled is not None and item.done:
                 self.reactions.add(self._clock() - sampled)
-        elif isinstance(item, TargetDown):
-            # What it had not applied yet is never told of.
+        elif isinstance(item, (TargetDown, TargetUp)):
+            # What was in flight is never told of, or not as a reaction to these samples.
             self._sampled.clear()
         self._do(plan)
 

@@ -14,6 +14,7 @@ from arm.core.engine import Engine
 from arm.daemon.loop import EngineLoop
 from arm.model import (
     COUNT_BITS,
+    Applied,
     Attributes,
     Event,
     Family,
@@ -234,6 +235,20 @@ def test_who_asks_a_busy_engine_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
         asker.join(10)
         assert not asker.is_alive()
         go.set()
+
+
+def test_what_a_target_dropped_when_it_came_up_anew_counts_as_no_reaction() -> None:
+    with running() as run:
+        teach(run, [PREFIX])
+        run.loop.emit(TargetUp())
+        run.loop.ask(lambda engine: None)
+        run.samples.batches.append(TrafficBatch(destinations4={PREFIX[0]: 1000 << COUNT_BITS | 1}, samples=1))
+        assert run.planned.wait(10)
+        plan = next(plan for plan in run.plans if plan.changes)
+        run.loop.emit(TargetUp(epoch=2))
+        run.loop.emit(Applied(plan.number, len(plan.changes)))
+        run.loop.ask(lambda engine: None)
+        assert sum(run.loop.reactions.copy().counts) == 0
 
 
 def test_it_publishes_once_a_second() -> None:
