@@ -247,7 +247,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetUp:
-    """The target can take changes.
+    """The target can take changes of `families`, and of no others.
 
     `found` is what it holds of ARM's, if it can be asked (the kernel can): prefix -> packed next hop, empty octets
     where the next hop is not known any more. None: it can not be asked (BGP), the whole choice is sent anew.
@@ -255,6 +255,9 @@ class TargetUp:
 
     found: Mapping[Prefix, bytes] | None = None
     families: frozenset[Family] = frozenset(FAMILIES)
+    anew: frozenset[Family] = frozenset(FAMILIES)
+    """Families that somebody else holds than before, or who may have lost them: plans in flight are void for them, and
+    the whole choice is sent. The others go on as if nothing had happened."""
     epoch: int = 0
     """Which coming up this is, counted by the target; plans made after it carry the number."""
 
@@ -268,7 +271,10 @@ class TargetDown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Applied:
-    """What really happened to a plan: `done` changes were made, those in `failed` were not (each with the reason)."""
+    """What really happened to a plan: `done` changes were made, those in `failed` were not (each with the reason).
+
+    `failed` has the very Change objects of the plan, in their order: a plan may change one prefix twice.
+    """
 
     plan: int
     done: int
@@ -299,13 +305,18 @@ class NextHopUp:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drift:
-    """Something else than ARM changed what stands at a prefix of ARM's, or the hardware gave it up."""
+    """Something else than ARM changed what stands at a prefix of ARM's, or the hardware gave it up.
+
+    It holds behind all plans that were answered before it, and before all that are answered after it.
+    """
 
     prefix: Prefix
     what: str
     """What happened, for the log: removed by another program, refused by the hardware, ..."""
     installed: bool
     """True: ARM's route stands (again). False: it does not; the engine plans anew from there."""
+    number: int = 0
+    """Counts up since TargetUp, for those that are not installed; what a plan names as `Plan.drifts`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -386,8 +397,13 @@ class Plan:
     complete: frozenset[Family] = frozenset()
     """Families whose whole choice has now been told since TargetUp: a BGP target closes them with End-of-RIB."""
     epoch: int = 0
-    """That of the TargetUp it follows. A plan made for an earlier one starts from what the target may not hold any
-    more: the target drops it, as the whole choice is told anew. 0: not known."""
+    """That of the latest TargetUp. Changes of a family that came up anew after it start from what the target may not
+    hold any more: the target drops them, as the whole choice is told anew. 0: not known."""
+    answered: int = 0
+    """All plans up to this number were answered when this one was made. What failed in a later one is not known to it:
+    the target leaves out the changes that depend on such a failure (arm/target/base.py)."""
+    drifts: int = 0
+    """Likewise: the number of the latest Drift that the engine had heard of."""
 
 
 # --- what everyone may read ----------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ A session listens for its peer and, if told to, dials it. Two connections can me
 one stays. The one that gets to established is the session, and each such incarnation of a learning session is a new
 Feed: the engine keeps what the old one taught until the new one is complete, so the table is never empty in between.
 
-Invariants: all methods but `status` belong to the I/O thread. Between TargetUp and TargetDown the target's routes may
-be sent. A fault of one session never reaches another. A closed link is in no list, and nothing happens to it any more.
+Invariants: all methods but `status` belong to the I/O thread. Routes may be sent between SessionUp and SessionDown.
+A fault of one session never reaches another. A closed link is in no list, and nothing happens to it any more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Final
 from arm.bgp import tcp
 from arm.bgp.connection import Connection, State
 from arm.bgp.dialer import ATTEMPT, Dialer
+from arm.bgp.events import RefreshRequested, SessionDown, SessionEvent, SessionUp
 from arm.bgp.interner import Interner
 from arm.bgp.learner import Learner
 from arm.bgp.link import ClosedError, Done, Link
@@ -28,7 +29,7 @@ from arm.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, NotificationEr
 from arm.bgp.peer import Agreement, Peer, Role
 from arm.bgp.report import Report
 from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
-from arm.model import Event, Family, SessionStatus, TargetDown, TargetUp
+from arm.model import Event, Family, SessionStatus
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Session:
         *,
         selector: selectors.BaseSelector,
         emit: Callable[[Event], None],
+        notify: Callable[[SessionEvent], None],
         own_ids: Collection[bytes],
         restarting_until: float,
         now: float,
@@ -53,7 +55,9 @@ class Session:
         retry: float,
         quiet: float | None,
     ) -> None:
-        """`restarting_until`: until then the R bit of graceful restart is set. `retry`, `quiet`: as the speaker's."""
+        """`emit` takes what a learning session brings, `notify` what happens to a pushing one.
+
+        `restarting_until`: until then the R bit of graceful restart is set. `retry`, `quiet`: as the speaker's."""
         self.peer = peer
         self.links: list[Link] = []
         self.up: Link | None = None
@@ -62,6 +66,7 @@ class Session:
         self.stopped = False
         """True once the session has ended for good: nobody gets in any more."""
         self._emit = emit
+        self._notify = notify
         self._selector = selector
         self._own_ids = own_ids
         self._restarting_until = restarting_until
@@ -223,7 +228,7 @@ class Session:
             "yes" if agreement.graceful else "no",
         )
         if self.peer.role is Role.PUSH:
-            self._emit(TargetUp(families=agreement.families))
+            self._notify(SessionUp(agreement.families))
             return None
         self._generation += 1
         self.learner = Learner(
@@ -250,10 +255,10 @@ class Session:
             self.learner.end_of_rib(family, self._now)
 
     def refresh(self, connection: Connection, family: Family) -> None:
-        """The peer wants all routes again: for the engine that is a target that has just come up."""
-        if self.peer.role is Role.PUSH and connection.agreement is not None:
+        """The peer wants all routes of a family again."""
+        if self.peer.role is Role.PUSH:
             log.info("route refresh requested session=%s family=%s", self.peer.name, family.label)
-            self._emit(TargetUp(families=connection.agreement.families))
+            self._notify(RefreshRequested(family))
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -346,7 +351,7 @@ class Session:
         self._report.reason = reason
         log.warning("session down session=%s peer=%s reason=%r", self.peer.name, self.peer.address, reason)
         if self.peer.role is Role.PUSH:
-            self._emit(TargetDown(reason))
+            self._notify(SessionDown(reason))
         elif self.learner is not None:
             learner, self.learner = self.learner, None
             restart_time = agreement.peer.restart_time if graceful and agreement.graceful else None

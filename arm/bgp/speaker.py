@@ -24,6 +24,7 @@ from typing import Final
 
 from arm.bgp import tcp
 from arm.bgp.dialer import RETRY
+from arm.bgp.events import SessionEvent
 from arm.bgp.link import Done
 from arm.bgp.peer import Peer, Role
 from arm.bgp.session import Session
@@ -60,8 +61,9 @@ class Speaker:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """`emit` takes events from the I/O thread, at most for moments; `backlog` says how many prefixes wait there.
+        """`emit` takes what learning sessions bring, on the I/O thread, at most for moments; `watch` is for the others.
 
+        `backlog` says how many prefixes wait where `emit` puts them.
         `retry`: seconds before the second attempt to dial. `quiet`: seconds of silence that end the initial routes of
         a peer which sends no End-of-RIB; default: see `learner`.
         ValueError if names or addresses of peers are not unique.
@@ -88,14 +90,14 @@ class Speaker:
         now = clock()
         own_ids = {socket.inet_aton(peer.router_id) for peer in peers}
         self._sessions: dict[str, Session] = {}
-        self._watchers: dict[str, Callable[[Event], None]] = {}
-        self._emit = emit
+        self._watchers: dict[str, Callable[[SessionEvent], None]] = {}
         for peer in peers:
             check(peer, self._sessions.values())
             self._sessions[peer.name] = Session(
                 peer,
                 selector=self._selector,
-                emit=self._emitter(peer.name),
+                emit=emit,
+                notify=self._notifier(peer.name),
                 own_ids=own_ids,
                 restarting_until=now + peer.restart_time,
                 now=now,
@@ -106,10 +108,10 @@ class Speaker:
 
     # --- any thread --------------------------------------------------------------------------------------------
 
-    def watch(self, name: str, watcher: Callable[[Event], None]) -> None:
-        """Hand this session's events to `watcher`, on the I/O thread, instead of `emit`. Call it before `start`."""
-        if name not in self._sessions:
-            raise KeyError(name)
+    def watch(self, name: str, watcher: Callable[[SessionEvent], None]) -> None:
+        """Tell `watcher` what happens to a pushing session, on the I/O thread. Call it before `start`."""
+        if self._sessions[name].peer.role is not Role.PUSH:
+            raise ValueError(f"session {name} is not a pushing one")
         self._watchers[name] = watcher
 
     def start(self) -> None:
@@ -252,11 +254,12 @@ class Speaker:
             return
         found[0].accept(sock)
 
-    def _emitter(self, name: str) -> Callable[[Event], None]:
-        def emit(event: Event) -> None:
-            self._watchers.get(name, self._emit)(event)
+    def _notifier(self, name: str) -> Callable[[SessionEvent], None]:
+        def notify(event: SessionEvent) -> None:
+            if (watcher := self._watchers.get(name)) is not None:
+                watcher(event)
 
-        return emit
+        return notify
 
     def _command(self, command: Callable[[], None]) -> None:
         with self._gate:

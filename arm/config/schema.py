@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from arm.config import rules
 from arm.config.rules import key
-from arm.model import Prefix
+from arm.model import Family, Prefix
 
 BIRD = ("bird",)
 KERNEL = ("kernel",)
@@ -188,6 +188,11 @@ class TargetConfig:
         "first.",
         targets=BIRD + KERNEL,
     )
+
+    @property
+    def slots(self) -> dict[Family, int]:
+        """Slots of each family."""
+        return {Family.IPV4: self.prefixes, Family.IPV6: self.prefixes6}
 
 
 @dataclass(frozen=True, slots=True)

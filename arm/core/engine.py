@@ -5,8 +5,8 @@ One thread owns it. `handle` takes an event and returns the changes it calls for
 very plan of that event; what traffic calls for follows the selection. Until the table of a family is complete for the
 first time, nothing of that family is planned.
 
-While the target is down the choice goes on as if it were there; when it comes back it is told the whole choice, longest
-prefixes first, so that the rule holds for a target that starts empty.
+While the target is down, or does not carry a family, the choice goes on as if it were there; when it comes back it is
+told the whole choice, longest prefixes first, so that the rule holds for a target that starts empty.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
 from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
+from arm.core.inflight import InFlight
 from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
 from arm.core.standing import REMEMBERED
@@ -64,13 +65,15 @@ class Engine(Explainer):
         self.config = config
         self._epoch_ms = epoch_ms - int(now * 1000)
         self.now = now
-        capacities = {Family.IPV4: config.target.prefixes, Family.IPV6: config.target.prefixes6}
-        self.families = {f: FamilyEngine(f, config, capacities[f], now) for f in FAMILIES}
+        slots = config.target.slots
+        self.families = {family: FamilyEngine(family, config, slots[family], now) for family in FAMILIES}
         self._feeds = Feeds(hold=config.bgp.restart_time)
         self._target_up = False
         self._epoch = 0
         self._numbers = 0
-        self._inflight: dict[int, list[tuple[Change, Entry | None]]] = {}
+        self._in_flight = InFlight()
+        self._drifts = 0
+        """Number of the latest Drift about a route that stands no more."""
         self._log: deque[ChangeRecord] = deque(maxlen=_LOG_SIZE)
         self._logged = 0
         self._relearned = Relearned()
@@ -104,9 +107,9 @@ class Engine(Explainer):
                 complete = self._start_target(event)
             case TargetDown():
                 self._target_up = False
-                self._inflight.clear()
+                self._in_flight.void(FAMILIES)
                 for family in self.families.values():
-                    family.told = False
+                    family.stop_target()
             case Applied():
                 self._applied(event, now)
             case NextHopDown():
@@ -116,9 +119,11 @@ class Engine(Explainer):
                 for family in self.families.values():
                     family.next_hop_up(event.next_hop)
             case Drift():
-                if not event.installed:
-                    self.families[family_of(event.prefix)].lost(event.prefix, now)
+                self._drifts = max(self._drifts, event.number)
                 self._record(event.prefix, "failed" if not event.installed else "restored", event.what)
+                if not event.installed and self.families[family_of(event.prefix)].is_there(event.prefix):
+                    self._in_flight.lost(event.prefix)
+                    self._correct(now)
             case Capacity():
                 self.families[event.family].set_hardware_capacity(event.slots)
             case _:
@@ -147,7 +152,7 @@ class Engine(Explainer):
     def reconfigure(self, config: Config, now: float) -> Plan | None:
         """Follow another configuration in what concerns slots, `[selection]` and stale samples."""
         self.config, self.now = config, now
-        for family, slots in ((Family.IPV4, config.target.prefixes), (Family.IPV6, config.target.prefixes6)):
+        for family, slots in config.target.slots.items():
             self.families[family].reconfigure(config, slots, now)
         return self._plan(frozenset())
 
@@ -161,6 +166,11 @@ class Engine(Explainer):
         """True if all routes are of families that have not been complete yet: to take them in calls for no plan."""
         settled = [family.bits // 8 for family in FAMILIES if self.families[family].settled]
         return not settled or not any(prefixes and len(prefixes[0][0]) in settled for _, prefixes in event.updates)
+
+    @property
+    def in_flight(self) -> int:
+        """Plans that the target has not answered."""
+        return len(self._in_flight)
 
     @property
     def frozen(self) -> bool:
@@ -230,14 +240,17 @@ class Engine(Explainer):
 
     def _start_target(self, event: TargetUp) -> frozenset[Family]:
         self._target_up = True
-        self._epoch = event.epoch
-        self._inflight.clear()
-        for family, state in self.families.items():
-            state.told = family not in event.families
-            state.planner.dead.clear()  # it says anew what it cannot reach
-            state.found = None
-            if event.found is not None:
-                state.found = {p: hop for p, hop in event.found.items() if family_of(p) is family}
+        self._epoch, self._drifts = event.epoch, 0
+        lost = [family for family in FAMILIES if family not in event.families]
+        self._refuse(self._in_flight.void([*event.anew, *lost]))
+        for family in lost:
+            self.families[family].stop_target()
+        for family in event.families & event.anew:
+            found = event.found
+            self.families[family].start_target(
+                None if found is None else {p: hop for p, hop in found.items() if family_of(p) is family}
+            )
+        self._correct(self.now)
         return self._tell()
 
     def _tell(self) -> frozenset[Family]:
@@ -245,26 +258,28 @@ class Engine(Explainer):
         told: set[Family] = set()
         if self._target_up:
             for family, state in self.families.items():
-                if state.settled and not state.told:
+                if state.waits_to_be_told:
                     state.tell(self.now)
                     told.add(family)
         return frozenset(told)
 
     def _applied(self, event: Applied, now: float) -> None:
-        undo = self._inflight.pop(event.plan, None)
-        if undo is None or not event.failed:
-            return
-        before = {id(change): old for change, old in undo}
-        failed = {id(change): text for change, text in event.failed}
-        # Back to what stood before, the latest change first: a prefix may have been changed twice in one plan.
-        for change, _ in reversed(undo):
-            text = failed.get(id(change))
-            if text is None:
-                continue
-            self.changes_refused += 1
-            family = self.families[family_of(change.prefix)]
-            family.refused(change, before[id(change)], now)
+        self._refuse(self._in_flight.answer(event.plan, event.failed))
+        self._correct(now)
+
+    def _refuse(self, refused: Sequence[tuple[Change, str]]) -> None:
+        """Count and log what the target did not do."""
+        self.changes_refused += len(refused)
+        for change, text in refused:
             self._record(change.prefix, "failed", text)
+
+    def _correct(self, now: float) -> None:
+        """Where the target holds something else than was planned, and nothing in flight will change that: follow it."""
+        certain = self._in_flight.take_certain()
+        if not certain:
+            return
+        for prefix, entry in certain.items():
+            self.families[family_of(prefix)].follow(prefix, entry, now)
         for family in self.families.values():
             family.check_refused(now)
 
@@ -278,9 +293,24 @@ class Engine(Explainer):
             if state.fib.pending:
                 some, old = state.fib.take()
                 state.note(some, self.now)
-                changes += some
-                undo += old
-        for change, old_entry in zip(changes, undo, strict=True):
+                self._note(some, old)
+                if state.carried:
+                    changes += some
+                    undo += old
+        for state in self.families.values():
+            if state.selection.given_up:
+                if self._turned is not None:
+                    self._turned += state.selection.given_up
+                state.selection.given_up.clear()
+        if not self._target_up or not (changes or complete):
+            return None
+        self._numbers += 1
+        self._in_flight.send(self._numbers, changes, undo)
+        return Plan(self._numbers, tuple(changes), complete, self._epoch, self._in_flight.answered, self._drifts)
+
+    def _note(self, changes: Sequence[Change], before: Sequence[Entry | None]) -> None:
+        """Take down what is decided: in the change log, and for who keeps the choice."""
+        for change, old_entry in zip(changes, before, strict=True):
             if change.reason == RESENT:
                 continue
             if (
@@ -291,16 +321,6 @@ class Engine(Explainer):
                 self._turned.append(change.prefix)
             what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
             self._record(change.prefix, what, change.reason)
-        for state in self.families.values():
-            if state.selection.given_up:
-                if self._turned is not None:
-                    self._turned += state.selection.given_up
-                state.selection.given_up.clear()
-        if not self._target_up or not (changes or complete):
-            return None
-        self._numbers += 1
-        self._inflight[self._numbers] = list(zip(changes, undo, strict=True))
-        return Plan(self._numbers, tuple(changes), complete, self._epoch)
 
     def keep_turns(self) -> None:
         """From now on, `take_turns` tells what is chosen and what is given up."""
@@ -349,7 +369,7 @@ class Engine(Explainer):
             stale = self.families[family].rib.stale(feed.name, feed.generation)
             found.append(Problem("error", "table", f"{feed.name} came back without {stale:,} of its {family.label} routes; they are kept for {max(0, until - self.now):.0f} s more. Look whether BIRD's own peers are up."))  # fmt: skip # noqa: E501
         for state in self.families.values():
-            found.extend(state.problems())
+            found.extend(state.problems(target_up=self._target_up))
         return tuple(found)
 
 

@@ -55,7 +55,9 @@ class FamilyEngine:
         self._watermark = Watermark()
         self.settled = False
         """The table has been complete once: from then on there is a choice."""
-        self.told = False
+        self.carried = False
+        """The target takes changes of this family."""
+        self._told = False
         """The target knows the choice and needs only what changes."""
         self.found: dict[Prefix, bytes] | None = None
         self.since: dict[Prefix, float] = {}
@@ -65,7 +67,8 @@ class FamilyEngine:
         self._hardware: int | None = None
         self._pending_sources: dict[bytes, int] = {}
         self._recheck: dict[Prefix, float] = {}
-        self._refused: list[Prefix] = []
+        self._refused: dict[Prefix, bool] = {}
+        """Where the target holds something else than planned; False where it did before, so that it has to wait."""
         self._backoff = Backoff()
         self._bars = False
         """Something was refused since covers in vain were last looked for."""
@@ -102,7 +105,8 @@ class FamilyEngine:
             self._backoff.clean(now)
             if not frozen:
                 self.sources.forget_idle(now)
-        for prefix in [prefix for prefix, due in self._recheck.items() if now >= due]:
+        due = sorted((prefix for prefix, at in self._recheck.items() if now >= at), key=lambda prefix: prefix[1])
+        for prefix in due:
             del self._recheck[prefix]
             self.planner.barred.discard(prefix)
             self._repair([prefix], now)
@@ -135,13 +139,29 @@ class FamilyEngine:
 
     # --- the target --------------------------------------------------------------------------------------------------
 
+    def start_target(self, found: dict[Prefix, bytes] | None) -> None:
+        """The target takes changes of this family from now on; `found`, if it can tell, is what it holds."""
+        self.carried, self._told, self.found = True, False, found
+        self.planner.dead.clear()  # it says anew what it cannot reach
+
+    def stop_target(self) -> None:
+        """The target takes no changes of this family."""
+        self.carried, self._told, self.found = False, False, None
+
+    @property
+    def waits_to_be_told(self) -> bool:
+        """True if there is a choice that the target does not know as a whole."""
+        return self.carried and self.settled and not self._told
+
     def tell(self, now: float) -> None:
         """Bring the target to the choice after it has come up: from what it says it holds, or from nothing."""
-        self.told = True
+        self._told = True
         found, self.found = self.found, None
         if found is not None:
             self._adopt(found, now)
-        elif self.fib.pending != len(self.fib):
+        elif not self.fib.is_new:
+            # What the last one refused, and so was left as it was, need not be wrong in this one as well.
+            self._repair(sorted((p for p in self.planner.barred if p in self.fib), key=lambda p: p[1]), now)
             self.fib.restate()
 
     def _adopt(self, found: Mapping[Prefix, bytes], now: float) -> None:
@@ -156,7 +176,9 @@ class FamilyEngine:
         self.selection.rebuild(now)
         for next_hop in tuple(self.planner.dead):
             self.next_hop_down(next_hop, now)
-        self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
+        # Twice: what is repaired first may have relied on something further inside that is wrong as well.
+        for _ in range(2):
+            self._repair(sorted(found, key=lambda prefix: prefix[1]), now)
         self.selection.put_back(wanted, now)
 
     def _found_entry(self, prefix: Prefix, next_hop: bytes) -> Entry:
@@ -174,37 +196,42 @@ class FamilyEngine:
             self.planner.verify(prefix)
         self.selection.sync(before, now)
 
-    def refused(self, change: Change, before: Entry | None, now: float) -> None:
-        """The target did not make a change: what stood there before still stands."""
-        self.fib.assume(change.prefix, before)
-        self._bar(change.prefix, now)
+    def is_there(self, prefix: Prefix) -> bool:
+        """True if what the target held at a prefix counts by now; False while that is only waited with.
+
+        Drift of what was found before the choice is told changes what was found.
+        """
+        if self.found is not None:
+            self.found.pop(prefix, None)
+            return False
+        return self.carried
+
+    def follow(self, prefix: Prefix, entry: Entry | None, now: float) -> None:
+        """The target holds this at a prefix, whatever was planned. `check_refused` follows."""
+        if self.fib.entries.get(prefix) != entry:
+            self.fib.assume(prefix, entry)
+            self._bar(prefix, now)
 
     def _bar(self, prefix: Prefix, now: float) -> None:
         """Nothing is put there for a while, and then it is looked at again."""
-        self._refused.append(prefix)
+        self._refused[prefix] = prefix not in self.planner.barred
         self._bars = True
         due = self._backoff.refused(prefix, now)
         self.selection.refuse(prefix, due)
         self.planner.barred.add(prefix)
         self._recheck[prefix] = due
 
-    def lost(self, prefix: Prefix, now: float) -> None:
-        """An installed entry does not stand any more, though ARM did not remove it."""
-        if self.found is not None:
-            self.found.pop(prefix, None)
-        self.fib.assume(prefix, None)
-        self._bar(prefix, now)
-        self.check_refused(now)
-
     def check_refused(self, now: float) -> None:
-        """Where the target holds something else than planned: make right what is installed above."""
-        refused, self._refused = self._refused, []
+        """Where the target holds something else than planned: make right what is installed there and above.
+
+        What the target refuses twice in a row is tried again when its time has come, not at once and for ever.
+        """
+        refused, self._refused = self._refused, {}
         if not refused:
             return
-        self.selection.rebuild_some(refused, now)
-        above = {ancestor for prefix in refused for ancestor in self.fib.ancestors(prefix)}
-        above.update(prefix for prefix in refused if prefix in self.fib)
-        doubtful = [prefix for prefix in above if self.fib.entries[prefix].kind is Kind.ROUTE]
+        self.selection.rebuild_some(tuple(refused), now)
+        doubtful = {prefix for prefix, new in refused.items() if new}
+        doubtful.update(above for prefix in refused for above in self.fib.ancestors(prefix) if refused.get(above, True))
         before = self.fib.pending
         for prefix in sorted(doubtful, key=lambda p: p[1]):
             self.planner.distrust(prefix)
@@ -265,9 +292,12 @@ class FamilyEngine:
             complete=complete,
         )
 
-    def problems(self) -> list[Problem]:
+    def problems(self, *, target_up: bool) -> list[Problem]:
         """What is wrong with this family."""
         found: list[Problem] = []
+        if target_up and self.settled and not self.carried and self.planner.capacity and len(self.rib):
+            text = f"No session towards the target carries {self.family.label}: its routes stay out of hardware. Give BIRD's session an {self.family.label.lower()} channel."  # noqa: E501
+            found.append(Problem("warning", "target", text))
         for prefix in self.selection.policy.always:
             if self.settled and self.rib.winner(prefix) is None:
                 text = f"selection.always names {format_prefix(prefix)}, but the table has no such route."

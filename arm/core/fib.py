@@ -122,6 +122,11 @@ class Fib:
         """Changes since the last take."""
         return len(self._changes)
 
+    @property
+    def is_new(self) -> bool:
+        """True if all that stands has been put in since the last take."""
+        return len(self._changes) == len(self.entries) and all(old is None for old in self.undo)
+
     def changes_since(self, position: int) -> list[Change]:
         """The pending changes from `position` (an earlier `pending`) on."""
         return self._changes[position:]

@@ -115,8 +115,10 @@ class Moves:
             if entry is None or self.fib.parent(p) != prefix:
                 continue
             if entry.kind is Kind.ROUTE and entry.next_hop == next_hop:
-                # By the rule all routes closest to it have its next hop, which is now that of the route above.
-                self.fib.remove(p, "rides along")
+                # By the rule all routes closest to it have its next hop, which is now that of the route above. Where
+                # the target refused something the rule may not hold yet: that waits until it is looked at again.
+                if p not in self.barred:
+                    self.fib.remove(p, "rides along")
             elif entry.kind is Kind.COVER and not self._differs_below(p, next_hop):
                 self.fib.remove(p, "cover not needed")
 
@@ -214,12 +216,28 @@ class Moves:
             entry = self.fib.entries.get(p)
             if entry is not None and entry.kind is Kind.COVER:
                 over = self._route_above(p)
-                if over is None or not self._differs_below(p, over.next_hop):
+                if self._is_orphan(p) if over is None else not self._differs_below(p, over.next_hop):
                     self.fib.remove(p, "cover not needed")
 
+    def _is_orphan(self, prefix: Prefix) -> bool:
+        """True if the packets of a cover would follow the default without it: no route above, no cover gone wrong."""
+        above = self.fib.parent(prefix)
+        if above is None:
+            return True
+        entry = self.fib.entries[above]
+        return entry.kind is Kind.COVER and not self.points_elsewhere(entry)
+
+    def points_elsewhere(self, cover: Entry) -> bool:
+        """True for a cover that the target did not move when the default moved."""
+        return self.default is None or cover.next_hop != self.default.next_hop
+
     def drop_orphans(self) -> None:
-        """Remove the covers that stand below no route: what they were put in for was refused."""
-        for p in [p for p, e in self.fib.entries.items() if e.kind is Kind.COVER and self._route_above(p) is None]:
+        """Remove the covers that stand below no route: what they were put in for was refused.
+
+        Those on top first: one that the target did not move with the default must not get the packets of others.
+        """
+        orphans = [p for p, e in self.fib.entries.items() if e.kind is Kind.COVER and self._is_orphan(p)]
+        for p in sorted(orphans, key=lambda p: p[1]):
             self.fib.remove(p, "cover not needed")
 
     def demote(self, prefix: Prefix, reason: str) -> None:

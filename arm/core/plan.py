@@ -87,7 +87,14 @@ class Planner(Moves):
         self.repaired += 1
         above = self.fib.parent(prefix)
         if above is not None and self.fib.entries[above].kind is Kind.ROUTE:
-            exposed = self._uncovered(prefix, self.fib.entries[above].next_hop, _FEW)
+            hop = self.fib.entries[above].next_hop
+            around = next(self.rib.covering(prefix), None)
+            if self.default is not None and (around is None or around.attributes.next_hop != hop):
+                # The route above is wrong itself, and the target refuses to take it out: it must not get these packets.
+                if self.fib.entries[prefix].kind is Kind.ROUTE:
+                    self.demote(prefix, "withdrawn")
+                return
+            exposed = self._uncovered(prefix, hop, _FEW)
             few = len(exposed) <= min(_FEW, max(self.free, 0)) and not self.barred.intersection(exposed)
             if not few or (exposed and self.default is None):
                 self.demote(above, "no slot for an exception")
@@ -113,6 +120,9 @@ class Planner(Moves):
         winner = self.rib.winner(prefix)
         if winner is None or entry.kind is Kind.COVER or winner.next_hop != entry.next_hop:
             self.route_changed(prefix, winner)
+            if entry.kind is Kind.COVER and prefix in self.fib.entries and self.points_elsewhere(entry):
+                assert self.default is not None
+                self.fib.put(prefix, Kind.COVER, self.default, "default changed")
             return
         if self._route_above(prefix) is None and self.default is not None and winner.next_hop == self.default.next_hop:
             self._remove(prefix, "default's next hop")
@@ -124,9 +134,18 @@ class Planner(Moves):
             self._put_all(needed)
 
     def distrust(self, prefix: Prefix) -> None:
-        """Demote an installed route unless it is right as it stands: the target refused what would make it so."""
+        """Demote an installed route unless it is right as it stands: the target refused what would make it so.
+
+        A cover that points to an earlier default comes out with the route above it, which is all it is there for.
+        """
         entry = self.fib.entries.get(prefix)
-        if entry is None or entry.kind is Kind.COVER:
+        if entry is None:
+            return
+        if entry.kind is Kind.COVER:
+            if self.points_elsewhere(entry):
+                above = self.fib.parent(prefix)
+                self.demote(prefix if above is None else above, "refused")
+                self._drop_covers([prefix])
             return
         winner = self.rib.winner(prefix)
         if winner is None or winner.next_hop != entry.next_hop or self.requirements(prefix, winner, 0) is None:

@@ -243,6 +243,7 @@ class Daemon:
             logs.setup(self._config.log.level)
         self._note = f"a restart is needed for {', '.join(difference.waiting)}; " if difference.waiting else ""
         self._notifier.ready(f"{self._note}configuration reloaded")
+        self.target.resize(self._config.target.slots)
         return self.engine.reconfigure(self._config, time.monotonic())
 
     def _stop(self) -> None:

@@ -28,9 +28,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from arm.bgp.events import RefreshRequested, SessionDown, SessionEvent
 from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
-from arm.model import FAMILIES, Event, Family, TargetUp, parse_prefix
+from arm.model import FAMILIES, Family, parse_prefix
 from arm.simulate.announcer import Announcer
 from arm.simulate.paths import Variant
 from arm.simulate.popularity import draw_destinations
@@ -85,8 +86,9 @@ class Feed:
     def start(self) -> None:
         """Open the session and keep it open."""
         speaker = Speaker(
-            listeners=self._listen(), peers=[self.peer], emit=self._on_event, retry=_RETRY, clock=self._clock
+            listeners=self._listen(), peers=[self.peer], emit=lambda event: None, retry=_RETRY, clock=self._clock
         )
+        speaker.watch(self.peer.name, self._on_event)
         self._speaker = speaker  # before its thread has anything to tell
         speaker.start()
 
@@ -113,14 +115,15 @@ class Feed:
                 self._send(self.announcer.churn(self._chance, self._focus or self._everything()))
         self._due = due
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: SessionEvent) -> None:
         """Events of the session, on the speaker's thread."""
         self.complete.clear()
-        if not isinstance(event, TargetUp) or self._speaker is None:
+        if isinstance(event, SessionDown) or self._speaker is None:
             self._note("down")
             return
         self._note("up")
-        self._speaker.send(self.peer.name, self.announcer.everything(event.families), self._on_sent)
+        families = frozenset({event.family}) if isinstance(event, RefreshRequested) else event.families
+        self._speaker.send(self.peer.name, self.announcer.everything(families), self._on_sent)
 
     def _on_sent(self, whole: bool) -> None:
         if whole:

@@ -1,16 +1,30 @@
-"""What the engine expects of a target: the place where chosen routes go.
+"""What the engine expects of a target, and the contract between the two.
 
-A target applies plans strictly in order, change by change, and says what really happened. When a change fails, it
-leaves out the later changes of the same plan whose prefix contains, or is contained in, the failed one (they may only
-be right after it), reports all of them as failed, and goes on with the rest.
+A target is the place where chosen routes go. The engine does not wait for it: a plan is *in flight* from `apply` until
+its Applied, and the engine makes further plans meanwhile, as if all changes in flight were made. So both sides must
+agree, prefix by prefix, on what stands when all answers are in:
+
+- Order. Changes take effect in the order of the plans and within them; those of one family never overtake each other.
+  A plan that concerns two families may be answered after a later one that concerns one.
+- Answers. Each plan gets one Applied, unless a TargetDown, or a TargetUp that names all its families in `anew`, comes
+  first. After either, nothing is in flight for those families; a later Applied of such a plan means nothing for them.
+- Failures. A change that failed leaves what stood there before. A change that depends on a failed one is left out and
+  reported as failed as well, also in later plans until one says that the engine knew of the failure: see
+  arm/target/failures.py for what depends. The rest of the plan goes on.
+- Drift. A target tells it between two plans only, so that its place among the answers says what it follows. What was
+  lost counts as a failed change, for plans that do not know of it yet.
+- Next hops. NextHopDown and NextHopUp come at any time. For each next hop the latest one says how it is.
+
+What stands at a prefix is then: what stood before the oldest plan in flight, then each change in its order if it was
+made, then nothing if a Drift said so. The engine keeps these accounts in arm/core/inflight.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from arm.model import Event, Holding, Plan, TargetStatus
+from arm.model import Event, Family, Holding, Plan, TargetStatus
 
 Emit = Callable[[Event], None]
 """Hands an event to the engine; any thread may call it, it never blocks."""
@@ -24,7 +38,11 @@ class Target(Protocol):
         ...
 
     def apply(self, plan: Plan) -> None:
-        """Queue a plan. Applied follows when it is done, unless TargetDown comes first."""
+        """Queue a plan, which is in flight from now on."""
+        ...
+
+    def resize(self, slots: Mapping[Family, int]) -> None:
+        """The configuration gives each family so many slots from now on."""
         ...
 
     def status(self) -> TargetStatus:

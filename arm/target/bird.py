@@ -4,14 +4,17 @@ BGP has no acknowledgement. Applied means that the UPDATEs were written to the s
 rule that holds after every change of a plan holds in BIRD too, a moment later. Whether the kernel took a route is not
 seen from here (the kernel target sees it).
 
-One session usually carries both families. With several (over IPv4 and over IPv6), each family goes over the first
-session that has it. Whenever the set of families that can be sent changes, or the peer asks for a route refresh, the
-target says TargetUp again: the engine tells the whole choice anew, and the plan that completes a family is closed with
-its End-of-RIB, on which BIRD drops what it had kept over a restart and was not told again (RFC 4724).
+One session usually carries both families. With several (over IPv4 and over IPv6), each family goes over the first that
+has it, and stays there: while that session is down, BIRD may keep its routes (RFC 4724), and a withdrawal in another
+session would not take them out. Only when it comes up without the family, another one may carry it. When the session of
+a family comes up, TargetUp says that the family comes up anew: the engine sends the whole choice of it, closed with its
+End-of-RIB, on which BIRD drops what it had kept and was not sent again. A session that comes up and is not needed for a
+family sends its End-of-RIB at once, for the same reason. A peer that asks for a route refresh gets what it was
+sent in this session once more; the engine need not know.
 
-Invariants: plans leave in the order of `apply`. A plan made for an earlier TargetUp is dropped, for the new connection
-may lead to a BIRD that holds nothing of what the plan starts from. What waits is bounded: a peer that lets a million
-changes pile up is reset.
+Invariants: the plans of a family leave in the order of `apply`. Changes made before a family came up anew are dropped,
+for the new session may lead to a BIRD that holds nothing of what they start from. What waits is bounded: a peer that
+lets a million changes pile up is reset.
 """
 
 from __future__ import annotations
@@ -19,17 +22,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from arm.bgp.events import RefreshRequested, SessionEvent, SessionUp
 from arm.bgp.messages import encode_updates, end_of_rib
 from arm.model import (
     FAMILIES,
     Applied,
     Attributes,
     Change,
-    Event,
     Family,
     Holding,
     Plan,
@@ -37,10 +41,10 @@ from arm.model import (
     TargetDown,
     TargetStatus,
     TargetUp,
-    contains,
     family_of,
 )
 from arm.target.base import Emit
+from arm.target.failures import Failures
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ _FLUSH_SECONDS: Final = 3.0
 class PushSpeaker(Protocol):
     """What the target needs of the BGP speaker."""
 
-    def watch(self, name: str, watcher: Callable[[Event], None]) -> None: ...
+    def watch(self, name: str, watcher: Callable[[SessionEvent], None]) -> None: ...
 
     def send(self, name: str, messages: Iterator[bytes], done: Callable[[bool], None]) -> None: ...
 
@@ -65,17 +69,30 @@ class PushSpeaker(Protocol):
     def shut(self, name: str, words: str, *, keep: bool) -> None: ...
 
 
+@dataclass(slots=True)
+class _Carrier:
+    """The session that a family goes over."""
+
+    family: Family
+    name: str
+    since: int
+    """Epoch in which the session came up."""
+    sent: dict[Prefix, Attributes] = field(default_factory=dict)
+    """What was sent in this session and not withdrawn: the Adj-RIB-Out. Changed on the I/O thread, under the lock."""
+    failures: Failures = field(default_factory=Failures)
+
+
+@dataclass(slots=True, eq=False)
 class _Sending:
     """A plan on its way over one or more sessions."""
 
-    __slots__ = ("failed", "lost", "parts", "plan", "started")
-
-    def __init__(self, plan: Plan, parts: int, started: float) -> None:
-        self.plan = plan
-        self.parts = parts
-        self.started = started
-        self.failed: list[tuple[Change, str]] = []
-        self.lost = False
+    plan: Plan
+    parts: int
+    """Sessions that still have something of it to write."""
+    void: int
+    """Changes that were dropped or lost with their session."""
+    started: float
+    failed: list[tuple[Change, str]] = field(default_factory=list)
 
 
 class BirdTarget:
@@ -89,10 +106,14 @@ class BirdTarget:
         self._clock = clock
         self._lock = threading.Lock()
         self._emit: Emit | None = None
-        self._carried: dict[str, frozenset[Family]] = {}
+        self._sessions: dict[str, frozenset[Family]] = {}
+        """Families of the sessions that are up."""
+        self._homes: dict[Family, str] = {}
+        """The session of each family, also while it is down."""
+        self._carriers: dict[Family, _Carrier] = {}
+        """The same of those that are up."""
         self._epoch = 0
         self._reason = "not connected yet"
-        self._told: dict[Prefix, bytes] = {}
         self._pending = self._applied = self._failed = self._dropped = 0
         self._last_seconds = 0.0
 
@@ -105,36 +126,32 @@ class BirdTarget:
     def apply(self, plan: Plan) -> None:
         """Queue a plan for the sessions. Any thread; Applied comes from the I/O thread."""
         with self._lock:
-            if not self._carried or (plan.epoch and plan.epoch != self._epoch):
-                self._dropped += 1
-                return
+            # A family that came up anew does not take what was planned before.
+            carriers = {f: c for f, c in self._carriers.items() if not plan.epoch or plan.epoch >= c.since}
             parts: dict[str, list[Change]] = {}
-            route = {family: self._session_of(family) for family in FAMILIES}
-            unsent: list[tuple[Change, str]] = []
+            void = 0
             for change in plan.changes:
-                name = route[family_of(change.prefix)]
-                if name is None:
-                    unsent.append((change, f"no session carries {family_of(change.prefix).label}"))
+                carrier = carriers.get(family_of(change.prefix))
+                if carrier is None:
+                    void += 1
                 else:
-                    parts.setdefault(name, []).append(change)
-                    if change.entry is None:
-                        self._told.pop(change.prefix, None)
-                    else:
-                        self._told[change.prefix] = change.entry.next_hop
+                    parts.setdefault(carrier.name, []).append(change)
             closing: dict[str, list[Family]] = {}
             for family in sorted(plan.complete):
-                if (name := route[family]) is not None:
-                    closing.setdefault(name, []).append(family)
+                if (carrier := carriers.get(family)) is not None:
+                    closing.setdefault(carrier.name, []).append(family)
             used = [name for name in self._names if name in parts or name in closing]
-            sending = _Sending(plan, len(used), self._clock())
-            sending.failed += unsent
-            self._pending += sum(len(changes) for changes in parts.values())
+            sending = _Sending(plan, len(used), void, self._clock())
+            self._dropped += not used
+            self._pending += len(plan.changes) - void
             for name in used:
                 changes = parts.get(name, [])
                 # Under the lock, so that plans leave in the order of the calls.
                 self._speaker.send(
                     name,
-                    self._messages(changes, closing.get(name, ()), sending.failed),
+                    self._messages(
+                        sending, changes, closing.get(name, ()), [c for c in carriers.values() if c.name == name]
+                    ),
                     partial(self._on_done, sending, len(changes)),
                 )
             if self._pending > PENDING_LIMIT:
@@ -143,24 +160,33 @@ class BirdTarget:
         if not used:
             self._report(sending)
 
+    def resize(self, slots: Mapping[Family, int]) -> None:
+        """BIRD takes what it is sent, however much that is."""
+
     def status(self) -> TargetStatus:
         """A consistent picture; any thread may ask."""
         with self._lock:
             return TargetStatus(
                 kind="bird",
-                up=bool(self._carried),
+                up=bool(self._carriers),
                 reason=self._reason,
                 pending=self._pending,
                 applied=self._applied,
                 failed=self._failed,
                 last_seconds=self._last_seconds,
-                counters={"routes_told": len(self._told), "plans_dropped": self._dropped},
+                counters={
+                    "routes_told": sum(len(carrier.sent) for carrier in self._carriers.values()),
+                    "plans_dropped": self._dropped,
+                },
             )
 
     def holding(self) -> Holding | None:
-        """What was told since the session came up: BGP acknowledges nothing, and BIRD takes it a moment later."""
+        """What was sent since the session came up: BGP acknowledges nothing, and BIRD takes it a moment later."""
         with self._lock:
-            return Holding("told over BGP", dict(self._told)) if self._carried else None
+            if not self._carriers:
+                return None
+            routes = {p: found.next_hop for carrier in self._carriers.values() for p, found in carrier.sent.items()}
+            return Holding("told over BGP", routes)
 
     def stop(self, *, flush: bool) -> None:
         """End the sessions. `flush` withdraws everything first, routes before their exceptions; otherwise a BIRD with
@@ -174,95 +200,148 @@ class BirdTarget:
 
     def _flush(self) -> None:
         with self._lock:
-            # A shorter prefix goes before the longer ones in it, so an exception never goes before its route.
-            prefixes = sorted(self._told, key=lambda prefix: prefix[1])
-            self._told.clear()
-            routes = [(family, self._session_of(family)) for family in FAMILIES]
-        parts = [(name, [p for p in prefixes if family_of(p) is family]) for family, name in routes if name is not None]
+            carriers = tuple(self._carriers.values())
         finished = threading.Semaphore(0)
-        for name, gone in parts:
-            self._speaker.send(
-                name, iter(encode_updates((prefix, None) for prefix in gone)), lambda _: finished.release()
-            )
+        for carrier in carriers:
+            self._speaker.send(carrier.name, self._withdraw_all(carrier), lambda written: finished.release())
         until = time.monotonic() + _FLUSH_SECONDS
-        for _ in parts:
+        for _ in carriers:
             if not finished.acquire(timeout=max(0.0, until - time.monotonic())):
                 log.warning("flush not finished seconds=%.1f", _FLUSH_SECONDS)
                 return
 
-    def _session_of(self, family: Family) -> str | None:
-        return next((name for name in self._names if family in self._carried.get(name, ())), None)
+    def _withdraw_all(self, carrier: _Carrier) -> Iterator[bytes]:
+        """Withdrawals of all that stands, when all that was queued before has been sent.
 
-    def _on_event(self, name: str, event: Event) -> None:
-        """A session came up, went down, or wants everything again. On the I/O thread."""
+        A shorter prefix goes before the longer ones in it, so an exception never goes before its route.
+        """
         with self._lock:
-            if isinstance(event, TargetUp):
-                self._carried[name] = event.families
-            elif isinstance(event, TargetDown):
-                self._carried.pop(name, None)
-                self._reason = f"{name}: {event.reason}"
+            prefixes = sorted(carrier.sent, key=lambda prefix: prefix[1])
+            carrier.sent.clear()
+        yield from encode_updates((prefix, None) for prefix in prefixes)
+
+    def _resend(self, carrier: _Carrier) -> Iterator[bytes]:
+        """All that stands once more, longest prefixes first, when all that was queued before has been sent."""
+        with self._lock:
+            stands = sorted(carrier.sent.items(), key=lambda item: -item[0][1])
+        for start in range(0, len(stands), _CHUNK):
+            yield b"".join(encode_updates(stands[start : start + _CHUNK]))
+
+    def _on_event(self, name: str, event: SessionEvent) -> None:
+        """A session came up, went down, or wants a family again. On the I/O thread."""
+        if isinstance(event, RefreshRequested):
+            with self._lock:
+                carrier = self._carriers.get(event.family)
+            if carrier is not None and carrier.name == name:
+                self._speaker.send(name, self._resend(carrier), lambda written: None)
+            return
+        with self._lock:
+            before = set(self._carriers)
+            for family, carrier in list(self._carriers.items()):
+                if carrier.name == name:  # it ended, or has begun anew
+                    del self._carriers[family]
+            if isinstance(event, SessionUp):
+                self._sessions[name] = event.families
+                for family in [f for f, home in self._homes.items() if home == name and f not in event.families]:
+                    del self._homes[family]
             else:
-                return
-            families = frozenset[Family]().union(*self._carried.values())
-            self._epoch += 1
+                self._sessions.pop(name, None)
+                self._reason = f"{name}: {event.reason}"
+            anew = self._assign()
+            families = frozenset(self._carriers)
+            unused = [family for family in sorted(self._sessions.get(name, ())) if self._homes[family] != name]
             if families:
                 self._reason = ""
-            told: Event = TargetUp(families=families, epoch=self._epoch) if families else TargetDown(self._reason)
-            self._told.clear()
-        if self._emit is not None:
-            self._emit(told)
+            epoch = self._epoch
+        if isinstance(event, SessionUp) and unused:
+            self._speaker.send(name, iter([end_of_rib(family) for family in unused]), lambda written: None)
+        if self._emit is None or (not anew and families == before):
+            return
+        self._emit(TargetUp(families=families, anew=anew, epoch=epoch) if families else TargetDown(self._reason))
+
+    def _assign(self) -> frozenset[Family]:
+        """Give each family without a home the first session that has it; the families whose session has come up."""
+        for family in FAMILIES:
+            names = [name for name in self._names if family in self._sessions.get(name, ())]
+            if names:
+                self._homes.setdefault(family, names[0])
+        anew = [f for f, home in self._homes.items() if f not in self._carriers and home in self._sessions]
+        if anew:
+            self._epoch += 1
+        for family in anew:
+            self._carriers[family] = _Carrier(family, self._homes[family], self._epoch)
+        return frozenset(anew)
 
     def _messages(
-        self, changes: Sequence[Change], closing: Sequence[Family], failed: list[tuple[Change, str]]
+        self,
+        sending: _Sending,
+        changes: Sequence[Change],
+        closing: Sequence[Family],
+        carriers: Sequence[_Carrier],
     ) -> Iterator[bytes]:
         """Encoded changes in their order, made as the socket takes them, and then the End-of-RIB markers."""
+        for carrier in carriers:
+            carrier.failures.known(sending.plan.answered)
+        by_size = {carrier.family.bits // 8: carrier for carrier in carriers}
         for start in range(0, len(changes), _CHUNK):
-            chunk = changes[start : start + _CHUNK]
-            if not failed:
-                try:
-                    yield b"".join(encode_updates(_pair(change) for change in chunk))
-                    continue
-                except ValueError:  # one of them can not be sent: find out which
-                    pass
-            yield b"".join(_one_by_one(chunk, failed))
+            yield self._encode(sending, changes[start : start + _CHUNK], by_size)
         for family in closing:
             yield end_of_rib(family)
+
+    def _encode(self, sending: _Sending, chunk: Sequence[Change], carriers: dict[int, _Carrier]) -> bytes:
+        """The UPDATEs for some changes, and the account of what they leave behind."""
+        made = chunk
+        data = None
+        if not any(carrier.failures for carrier in carriers.values()):
+            try:
+                data = b"".join(encode_updates(_pair(change) for change in chunk))
+            except ValueError:  # one of them can not be sent: find out which
+                data = None
+        if data is None:
+            made, pieces = [], []
+            for change in chunk:
+                failures = carriers[len(change.prefix[0])].failures
+                try:
+                    if failures.blocks(change):
+                        raise ValueError("left out: a change that it depends on failed")
+                    pieces += encode_updates((_pair(change),))
+                    made.append(change)
+                except ValueError as error:
+                    failures.add(sending.plan.number, change.prefix)
+                    sending.failed.append((change, str(error)))
+            data = b"".join(pieces)
+        with self._lock:
+            for prefix, found in map(_pair, made):
+                sent = carriers[len(prefix[0])].sent
+                if found is None:
+                    sent.pop(prefix, None)
+                else:
+                    sent[prefix] = found
+        return data
 
     def _on_done(self, sending: _Sending, changes: int, written: bool) -> None:
         with self._lock:
             self._pending -= changes
             sending.parts -= 1
-            sending.lost = sending.lost or not written
+            if not written:
+                sending.void += changes
             if sending.parts:
                 return
         self._report(sending)
 
     def _report(self, sending: _Sending) -> None:
-        if sending.lost:  # TargetDown tells
-            return
+        if sending.plan.changes and sending.void == len(sending.plan.changes):
+            return  # TargetDown or TargetUp has told of its families
         seconds = self._clock() - sending.started
-        done = len(sending.plan.changes) - len(sending.failed)
+        done = max(0, len(sending.plan.changes) - len(sending.failed) - sending.void)
         with self._lock:
             self._applied += done
             self._failed += len(sending.failed)
-            self._last_seconds = seconds
+            if done:
+                self._last_seconds = seconds
         if self._emit is not None:
             self._emit(Applied(sending.plan.number, done, tuple(sending.failed), seconds))
 
 
 def _pair(change: Change) -> tuple[Prefix, Attributes | None]:
     return change.prefix, None if change.entry is None else change.entry.attributes
-
-
-def _one_by_one(changes: Sequence[Change], failed: list[tuple[Change, str]]) -> Iterator[bytes]:
-    """Each change on its own; those that can not be sent, and those that may depend on them, go to `failed`."""
-    for change in changes:
-        prefix = change.prefix
-        cause = next((old for old, _ in failed if contains(old.prefix, prefix) or contains(prefix, old.prefix)), None)
-        if cause is not None:
-            failed.append((change, "left out: an overlapping change before it failed"))
-            continue
-        try:
-            yield from encode_updates((_pair(change),))
-        except ValueError as error:
-            failed.append((change, str(error)))

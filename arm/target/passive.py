@@ -7,8 +7,9 @@ the choice as it would stand in hardware.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
-from arm.model import Applied, Holding, Plan, TargetStatus, TargetUp
+from arm.model import Applied, Family, Holding, Plan, TargetStatus, TargetUp
 from arm.target.base import Emit
 
 
@@ -32,6 +33,9 @@ class PassiveTarget:
         with self._lock:
             self._applied += len(plan.changes)
         self._emit(Applied(plan.number, len(plan.changes)))
+
+    def resize(self, slots: Mapping[Family, int]) -> None:
+        """Nothing is ever full here."""
 
     def status(self) -> TargetStatus:
         """A consistent picture; any thread may ask."""

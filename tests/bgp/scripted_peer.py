@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from polling import until
 
+from arm.bgp.events import SessionEvent
 from arm.bgp.opens import make_open
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import Speaker
@@ -93,7 +94,7 @@ class Desk:
     """A running speaker with its events, and connections to it."""
 
     def __init__(self, peers: Sequence[Peer] = (LEARN, PUSH), **options: Any) -> None:
-        self.events: list[Event] = []
+        self.events: list[Event | SessionEvent] = []
         self.backlog = 0
         listener = listen("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
@@ -106,6 +107,9 @@ class Desk:
             backlog=lambda: self.backlog,
             **options,
         )
+        for peer in peers:
+            if peer.role is Role.PUSH:
+                self.speaker.watch(peer.name, self.events.append)
         self.speaker.start()
         self._talks: list[Talk] = []
 

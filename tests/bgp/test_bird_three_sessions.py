@@ -8,11 +8,12 @@ import pytest
 from bird_process import Bird
 from polling import until
 
+from arm.bgp.events import SessionEvent
 from arm.bgp.messages import encode_updates, path_attributes
 from arm.bgp.peer import Peer, Role
 from arm.bgp.speaker import Speaker
 from arm.bgp.tcp import listen
-from arm.model import Attributes, Event, Feed, FeedComplete, RoutesLearned, TargetUp, parse_address, parse_prefix
+from arm.model import Attributes, Event, Feed, FeedComplete, RoutesLearned, parse_address, parse_prefix
 
 pytestmark = pytest.mark.root
 
@@ -53,6 +54,8 @@ def test_all_come_up_on_one_port_and_arm_does_not_learn_from_itself(tmp_path: Pa
     speaker = Speaker(
         listeners=[first, listen("::1", port), listen("127.0.0.2", port)], peers=peers, emit=events.append
     )
+    pushing: list[SessionEvent] = []
+    speaker.watch("target", pushing.append)
     bird = Bird(tmp_path / "bird", configuration(port))
 
     def learned() -> dict[str, set[str]]:
@@ -70,7 +73,7 @@ def test_all_come_up_on_one_port_and_arm_does_not_learn_from_itself(tmp_path: Pa
     try:
         speaker.start()
         bird.start()
-        until(lambda: any(isinstance(event, TargetUp) for event in events))
+        until(lambda: pushing)
         until(lambda: {e.feed.name for e in events if isinstance(e, FeedComplete)} == {"reflector", "reflector6"})
         expected = {
             "reflector": {str(parse_prefix("20.0.0.0/24"))},

@@ -11,6 +11,7 @@ import pytest
 from polling import until
 from scripted_peer import LEARN, PUSH, REMOTE, Desk, Talk, opening
 
+from arm.bgp.events import RefreshRequested, SessionDown, SessionUp
 from arm.bgp.messages import encode_update, encode_withdrawal, path_attributes
 from arm.bgp.notifications import shutdown_communication
 from arm.bgp.opens import make_open, read_open
@@ -36,8 +37,6 @@ from arm.model import (
     FeedDown,
     FeedUp,
     RoutesLearned,
-    TargetDown,
-    TargetUp,
     parse_prefix,
 )
 
@@ -63,7 +62,7 @@ def test_peers_of_one_address_are_told_apart_by_the_address_they_connect_to(desk
     first = dataclasses.replace(LEARN, local_address="127.0.0.1")
     one = desk([first, second])
     one.call(to="127.0.0.100").establish()
-    one.wait(TargetUp)
+    one.wait(SessionUp)
     one.call(to="127.0.0.1").establish()
     one.wait(FeedUp)
 
@@ -407,14 +406,14 @@ def test_a_target_session_sends_what_it_is_given_and_says_when(desk: Make) -> No
     one.speaker.send("target", ANNOUNCEMENT, answers.append)
     until(lambda: answers == [False])
     talk = one.established(PUSH.address)
-    assert one.wait(TargetUp).families == {Family.IPV4, Family.IPV6}
+    assert one.wait(SessionUp).families == {Family.IPV4, Family.IPV6}
     one.speaker.send("target", iter([ANNOUNCEMENT, end_of_rib(Family.IPV4)]), answers.append)
     until(lambda: answers == [False, True])
     assert message(UPDATE, talk.expect(UPDATE)) == ANNOUNCEMENT
     assert end_of_rib_family(talk.expect(UPDATE)) is Family.IPV4
     assert one.status(PUSH.address).updates_out == 2
     talk.reset()
-    assert "reset" in one.wait(TargetDown).reason.lower()
+    assert "reset" in one.wait(SessionDown).reason.lower()
 
 
 def test_what_waits_for_a_peer_that_does_not_read_is_answered_when_it_goes(desk: Make) -> None:
@@ -444,11 +443,12 @@ def test_what_a_target_announces_is_not_learned(desk: Make) -> None:
     assert one.count(RoutesLearned) == 0
 
 
-def test_a_route_refresh_of_the_target_is_a_target_that_came_up(desk: Make) -> None:
+def test_a_route_refresh_of_the_target_is_told(desk: Make) -> None:
     one = desk()
     talk = one.established(PUSH.address)
     talk.send(route_refresh(Family.IPV4))
-    one.wait(TargetUp, 2)
+    assert one.wait(RefreshRequested).family is Family.IPV4
+    assert one.count(SessionUp) == 1
 
 
 def test_arm_asks_for_a_route_refresh(desk: Make) -> None:
@@ -513,10 +513,10 @@ def test_a_session_that_was_shut_takes_nobody_in(desk: Make) -> None:
 def test_a_bug_in_the_thread_is_seen_from_outside(desk: Make) -> None:
     caught: list[BaseException] = []
     one = desk(on_failure=caught.append)
-    one.speaker.watch("reflector", lambda event: 1 / 0)
-    target, learner = one.established(PUSH.address), one.call()
-    learner.expect(OPEN)
-    learner.send(make_open(REMOTE), KEEPALIVE_MESSAGE)
+    one.speaker.watch("target", lambda event: 1 / 0)
+    target = one.call(PUSH.address)
+    target.expect(OPEN)
+    target.send(make_open(REMOTE), KEEPALIVE_MESSAGE)
     until(lambda: caught)
     assert isinstance(one.speaker.failed, ZeroDivisionError)
     talk_closed_silently(target)

@@ -7,12 +7,14 @@ dense: most changes concern something around or inside what is installed.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from checker import Judge
 
+from arm.bgp.events import SessionEvent, SessionUp
 from arm.bgp.messages import Interner, parse_update, path_attributes
 from arm.bgp.wire import HEADER_SIZE, read_header
 from arm.config import Config
@@ -21,6 +23,7 @@ from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
     FAMILIES,
+    Applied,
     Attributes,
     Event,
     Family,
@@ -39,6 +42,8 @@ from arm.target.bird import BirdTarget
 
 SPAN = 16
 """Bits between the block and the longest prefix in it."""
+LATEST = 4
+"""The target leaves fewer plans than this unanswered for a while."""
 BLOCKS = {Family.IPV4: (bytes([10, 0, 0, 0]), 8), Family.IPV6: (bytes.fromhex("20010d") + bytes(13), 24)}
 
 Update: TypeAlias = tuple[Prefix, int | None]
@@ -72,7 +77,7 @@ def on_the_wire() -> Callable[[Plan], Iterable[Operation]]:
     speaker = PaperSpeaker()
     target = BirdTarget(speaker, ("target",), clock=lambda: 0.0)
     target.start(lambda event: None)
-    speaker.watcher(TargetUp())
+    speaker.watcher(SessionUp(frozenset(FAMILIES)))
     reader = Interner(Feed("read", "", 1, 65000, "192.0.2.1"))
 
     def carry(plan: Plan) -> Iterable[Operation]:
@@ -93,9 +98,9 @@ class PaperSpeaker:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Iterator[bytes], Callable[[bool], None]]] = []
-        self.watcher: Callable[[Event], None]
+        self.watcher: Callable[[SessionEvent], None]
 
-    def watch(self, name: str, watcher: Callable[[Event], None]) -> None:
+    def watch(self, name: str, watcher: Callable[[SessionEvent], None]) -> None:
         self.watcher = watcher
 
     def send(self, name: str, messages: Iterator[bytes], done: Callable[[bool], None]) -> None:
@@ -139,6 +144,8 @@ class Storm:
             for f in families
         }
         self.carry: Callable[[Plan], Iterable[Operation]] = straight
+        self._unanswered: deque[Applied] = deque()
+        self._lateness = random.Random(seed)
         self.updates = 0
         self.generation = 0
         self.came_up()
@@ -177,6 +184,10 @@ class Storm:
                 self.judges[Family.IPV4 if len(prefix[0]) == 4 else Family.IPV6].apply(prefix, hop)
         for judge in self.judges.values():
             judge.settle()
+        if plan is not None:
+            self._unanswered.append(Applied(plan.number, len(plan.changes)))
+        while len(self._unanswered) > self._lateness.randrange(LATEST):
+            self.send(self._unanswered.popleft())
 
     def learn(self, updates: Sequence[Update]) -> None:
         """One event with these updates in their order."""

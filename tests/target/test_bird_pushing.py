@@ -207,10 +207,13 @@ def test_an_arm_that_went_silently_finds_its_routes_kept_and_what_it_leaves_out_
         bird.kill()
 
 
-def test_birds_reload_asks_for_everything_again(pair: Callable[[], tuple[Arm, Bird]]) -> None:
+def test_birds_reload_gets_everything_again(pair: Callable[[], tuple[Arm, Bird]]) -> None:
     arm, bird = pair()
     arm.choice = {parse_prefix("20.0.0.0/24"): attributes("10.0.0.1", as_path=(64500,))}
     bird.start()
     until(lambda: arm.count(Applied) == 1)
+    sent = arm.speaker.status()[0].updates_out
     bird.ask("reload in from_arm")
-    until(lambda: arm.count(TargetUp) >= 2)
+    until(lambda: arm.speaker.status()[0].updates_out > sent)
+    assert prefixes(bird.ask("show route table master4 protocol from_arm")) == {"20.0.0.0/24"}
+    assert arm.count(TargetUp) == 1

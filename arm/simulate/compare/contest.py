@@ -20,6 +20,7 @@ from arm.core.fib import Fib
 from arm.core.plan import Planner
 from arm.core.rib import Rib
 from arm.model import (
+    Applied,
     Change,
     Entry,
     Event,
@@ -66,23 +67,26 @@ class Arm:
         before = time.process_time()
         plan = self.engine.handle(event, now)
         self.cpu += time.process_time() - before
-        return _changes(plan)
+        return self._made(plan, now)
 
     def observe(self, seen: Mapping[bytes, int], seconds: float, now: float, *, choose: bool) -> Sequence[Change]:
         before = time.process_time()
         batch = TrafficBatch(destinations4=dict(seen), samples=len(seen))
         plans = (self.engine.handle(Traffic(batch, seconds), now), self.engine.tick(now))
         self.cpu += time.process_time() - before
-        return [change for plan in plans for change in _changes(plan)]
+        return [change for plan in plans for change in self._made(plan, now)]
+
+    def _made(self, plan: Plan | None, now: float) -> Sequence[Change]:
+        """The changes of a plan, which this hardware makes at once."""
+        if plan is None:
+            return ()
+        self.engine.handle(Applied(plan.number, len(plan.changes)), now)
+        return plan.changes
 
     def estimates(self, world: World) -> list[float]:
         """What the engine expects each destination's home to carry, in a unit of its own."""
         worth = self.engine.families[Family.IPV4].selection.worth
         return [worth(world.prefix(home)) if home >= 0 else 0.0 for home in world.homes]
-
-
-def _changes(plan: Plan | None) -> Sequence[Change]:
-    return plan.changes if plan is not None else ()
 
 
 class Matcher:

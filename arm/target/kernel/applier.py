@@ -14,13 +14,14 @@ import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from arm.model import Applied, Change, Family, Plan, Prefix, family_of, format_prefix
+from arm.model import Applied, Change, Entry, Family, Kind, Plan, Prefix, family_of, format_prefix
+from arm.target.failures import Failures
 from arm.target.kernel.channel import Requests
 from arm.target.kernel.ledger import Ledger
 from arm.target.kernel.messages import RouteWriter
 from arm.target.kernel.netlink import Refusal
 from arm.target.kernel.nexthops import NextHops, UnreachableError
-from arm.target.kernel.order import Blocked, independent_runs
+from arm.target.kernel.order import independent_runs
 from arm.target.kernel.refusals import Refused
 from arm.target.kernel.topology import Topology
 
@@ -50,6 +51,8 @@ class Applier:
         self._nexthops = nexthops
         self._topology = topology
         self._meanwhile = meanwhile
+        self._failures = Failures()
+        self._lost = Failures()
         self.written = 0
         """Route requests that the kernel carried out."""
         self.refusals: list[Refused] = []
@@ -59,12 +62,13 @@ class Applier:
         """Carry out a plan. OSError if an answer was lost, so that nothing is known of the rest."""
         began = time.monotonic()
         failed: list[tuple[Change, str]] = []
-        blocked = Blocked()
+        self._failures.known(plan.answered)
+        self._lost.known(plan.drifts)
         for at in range(0, len(plan.changes), BATCH):
             for run in independent_runs(plan.changes[at : at + BATCH]):
-                failures = self._run(run, blocked if failed else None)
+                failures = self._run(run)
                 for change, _ in failures:
-                    blocked.add(change.prefix)
+                    self._failures.add(plan.number, change.prefix)
                 failed += failures
             self._meanwhile()
         return Applied(plan.number, len(plan.changes) - len(failed), failed, time.monotonic() - began)
@@ -73,6 +77,10 @@ class Applier:
         """What the kernel refused since the last call, in order."""
         refusals, self.refusals = self.refusals, []
         return refusals
+
+    def lose(self, drift: int, prefix: Prefix) -> None:
+        """Something else took a route out for good: plans that do not know of this drift must not rely on it."""
+        self._lost.add(drift, prefix)
 
     def remove(self, prefixes: Iterable[Prefix]) -> None:
         """Take routes out at once, shortest prefix first: a cover goes before the exceptions below it."""
@@ -106,17 +114,17 @@ class Applier:
                     self._ledger.put(prefix, number)
         return failures
 
-    def _run(self, run: Sequence[Change], blocked: Blocked | None) -> list[tuple[Change, str]]:
+    def _run(self, run: Sequence[Change]) -> list[tuple[Change, str]]:
         """Carry out independent changes; the failed ones, each with a sentence."""
         failures: list[tuple[Change, str]] = []
         pending: list[tuple[Change, int]] = []
         requests: list[bytes] = []
         first = self._channel.reserve(len(run))
-        numbers: dict[tuple[int, bytes], int | str] = {}
+        numbers: dict[tuple[int, bytes, Kind], int | str] = {}
         routes, install, remove = self._ledger.routes, self._writer.install, self._writer.remove
         for change in run:
             prefix, entry = change.prefix, change.entry
-            if blocked is not None and blocked.blocks(prefix):
+            if self._failures.blocks(change) or self._lost.blocks(change):
                 failures.append((change, "left out: a change that it depends on failed"))
                 continue
             held = routes.get(prefix)
@@ -125,10 +133,10 @@ class Applier:
                     requests.append(remove(prefix, first + len(pending)))
                     pending.append((change, 0))
                 continue
-            key = (len(prefix[0]), entry.attributes.next_hop)
+            key = (len(prefix[0]), entry.attributes.next_hop, entry.kind)
             number = numbers.get(key)
             if number is None:
-                number = numbers[key] = self._number(family_of(prefix), entry.attributes.next_hop)
+                number = numbers[key] = self._number(family_of(prefix), entry)
             if isinstance(number, str):
                 failures.append((change, number))
             elif held != number:
@@ -153,10 +161,10 @@ class Applier:
                 self.refusals.append(Refused(change.prefix, text, refusal.number in FULL, held, most))
         return failures
 
-    def _number(self, family: Family, next_hop: bytes) -> int | str:
-        """Number of a next hop's group, or why it has none."""
+    def _number(self, family: Family, entry: Entry) -> int | str:
+        """Number of the group of an entry's next hop, or why it has none."""
         try:
-            return self._nexthops.ensure(family, next_hop)
+            return self._nexthops.ensure(family, entry.next_hop, cover=entry.kind is Kind.COVER)
         except UnreachableError as error:
             return str(error)
 

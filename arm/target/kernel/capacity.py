@@ -42,9 +42,9 @@ class CapacityEstimate:
     """The number of ARM's routes of one family that fit, as far as it is known."""
 
     def __init__(self, family: Family, *, ceiling: int) -> None:
-        """`ceiling` is the configured number of slots: learning ends when it is reached."""
         self._family = family
-        self._ceiling = ceiling
+        self.ceiling = ceiling
+        """The configured number of slots, which may change: learning ends when it is reached."""
         self._reading: Reading | None = None
         self._measured: int | None = None
         self.learned: int | None = None
@@ -56,7 +56,8 @@ class CapacityEstimate:
         self._step = 0
         self._interval = PROBE_SECONDS
         self._next_probe = 0.0
-        self._told: tuple[int | None, int | None, str] = (None, None, "")
+        self._told: tuple[int | None, int | None, str] | None = None
+        """Nothing yet: the first word says that nothing is known, for what an earlier session has learned."""
 
     def read(self, reading: Reading, own: int) -> None:
         """The hardware's word, while ARM has `own` routes in it: what is free can become ARM's.
@@ -100,7 +101,7 @@ class CapacityEstimate:
             self._in_a_row = min(self._in_a_row, 1)
             self._unlucky.clear()
             self._next_probe = now + self._interval
-            if self.learned >= self._ceiling:
+            if self.learned >= self.ceiling:
                 self.learned = None
                 self._interval = PROBE_SECONDS
 
@@ -123,5 +124,5 @@ class CapacityEstimate:
             return ""
         return (
             f"the hardware is full: {self._family.label} routes beyond {self._stood:,} were refused for lack of room; "
-            f"ARM uses {self.learned:,} slots of the {self._ceiling:,} configured, and tries for more now and then"
+            f"ARM uses {self.learned:,} slots of the {self.ceiling:,} configured, and tries for more now and then"
         )

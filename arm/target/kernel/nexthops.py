@@ -13,6 +13,7 @@ Invariants:
 - The group of a next hop that cannot be reached holds the default route's paths, or a blackhole where there is no
   default: both are what a packet without an installed route meets.
 - A number stands for one next hop as long as any route uses it.
+- What is said of a next hop (`take_news`) alternates between down and up, and the last word is how it is.
 """
 
 from __future__ import annotations
@@ -47,14 +48,8 @@ class Group:
     """Why it is not up."""
     settled: bool = False
     """The kernel holds what the topology wanted when it was last asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a refresh came to."""
-
-    up: tuple[Group, ...]
-    down: tuple[Group, ...]
+    told_up: bool = True
+    """What the engine takes it for: a next hop that nothing was said of counts as up."""
 
 
 class NextHops:
@@ -77,7 +72,7 @@ class NextHops:
         self._backup = backup
         self.groups: dict[tuple[Family, bytes], Group] = {}
         self.by_number: dict[int, Group] = {}
-        self._found_down: list[Group] = []
+        self._news: dict[tuple[Family, bytes], Group] = {}
 
     def reload(self) -> set[int]:
         """Read the kernel's objects; the numbers of groups that ARM had and that the kernel has no more."""
@@ -98,17 +93,20 @@ class NextHops:
                 if identifiers.preferred(identifiers.GROUP, self._table, what) == number:
                     self._add(Group(family, next_hop, number, up=True))
 
-    def ensure(self, family: Family, next_hop: bytes) -> int:
-        """Number of the group for routes of a family over a next hop, made if need be. Raises UnreachableError."""
+    def ensure(self, family: Family, next_hop: bytes, *, cover: bool = False) -> int:
+        """Number of the group for routes of a family over a next hop, made if need be. Raises UnreachableError.
+
+        A cover needs no next hop that can be reached: while it cannot, its group leads the default's way.
+        """
         group = self.groups.get((family, next_hop))
         if group is None:
             group = self._claim(family, next_hop)
             self._settle(group)
-            if not group.up:
-                self._found_down.append(group)
         elif group.up and group.number not in self._objects.entries:
             self._settle(group)  # it was removed when its last route went
-        if not group.up:
+        if not group.up and cover and group.number not in self._objects.entries:
+            self._fall_back(group)
+        if not group.up and not (cover and group.number in self._objects.entries):
             raise UnreachableError(f"next hop {format_next_hop(next_hop)} {group.reason}")
         return group.number
 
@@ -116,21 +114,18 @@ class NextHops:
         """Whether the kernel has an object, as last read."""
         return number in self._objects.entries
 
-    def take_found_down(self) -> list[Group]:
-        """Groups that `ensure` found down when they were new, since the last call."""
-        found, self._found_down = self._found_down, []
-        return found
+    def take_news(self) -> list[Group]:
+        """Groups that are not what was said of them last, in the order in which they changed; call it said."""
+        news, self._news = self._news, {}
+        changed = [group for group in news.values() if group.up != group.told_up]
+        for group in changed:
+            group.told_up = group.up
+        return changed
 
-    def refresh(self) -> Changes:
+    def refresh(self) -> None:
         """Bring every group to what the topology wants now."""
-        up: list[Group] = []
-        down: list[Group] = []
         for group in self.groups.values():
-            was = group.up
             self._settle(group)
-            if group.up != was:
-                (up if group.up else down).append(group)
-        return Changes(tuple(up), tuple(down))
 
     def settled(self) -> bool:
         """False if the kernel refused a group's latest change, so that it should be tried again."""
@@ -140,7 +135,8 @@ class NextHops:
         """Remove the objects that no route uses; next hops that are down stay known, to tell when they are back."""
         for number in [n for n in self._objects.groups() if not self._used(n)]:
             self._objects.drop(number)
-        for group in [group for group in self.groups.values() if group.up and not self._used(group.number)]:
+        idle = [group for group in self.groups.values() if group.up and group.told_up and not self._used(group.number)]
+        for group in idle:
             del self.groups[group.family, group.next_hop], self.by_number[group.number]
         self._objects.drop_unused_paths()
 
@@ -159,6 +155,7 @@ class NextHops:
         self._objects.drop_unused_paths()
         self.groups.clear()
         self.by_number.clear()
+        self._news.clear()
 
     def silent_paths(self) -> Iterator[Path]:
         """Gateways of ours that do not answer: nobody sends to them now, so ARM has to ask whether they are back."""
@@ -207,9 +204,15 @@ class NextHops:
         group.settled = refused is None
         group.up = bool(paths) and refused is None
         group.reason = "" if group.up else reason
+        if group.up != group.told_up:
+            self._news[group.family, group.next_hop] = group
         if not group.up and (group.number in self._objects.entries or self._used(group.number)):
-            fallback = self._objects.write_group(group.number, self._members(group.family, ()), group.family)
-            group.settled = group.settled and fallback is None
+            self._fall_back(group)
+
+    def _fall_back(self, group: Group) -> None:
+        """Let a group that is down lead the default's way."""
+        refused = self._objects.write_group(group.number, self._members(group.family, ()), group.family)
+        group.settled = group.settled and refused is None
 
     def _members(self, family: Family, paths: tuple[Path, ...]) -> list[tuple[Path | None, int]]:
         """What a group shall hold; None is the blackhole."""

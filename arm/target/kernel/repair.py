@@ -6,15 +6,18 @@ Rules:
 - A route of another program is left alone, even where it took the place of ARM's.
 - What cannot be put right is reported with Drift(installed=False), and no route stays above a missing exception: the
   routes around it come out first, shortest prefix first, so that its addresses follow the default.
+- What is found while a plan is carried out is told behind the plan's answer (arm/target/base.py).
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
-from arm.model import Drift, Event, Prefix, family_of, format_prefix
+from arm.model import Drift, Prefix, family_of, format_prefix
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.applier import Applier
 from arm.target.kernel.ledger import Ledger
@@ -30,11 +33,13 @@ BY_HARDWARE = "refused by the hardware"
 class Repairs:
     """What is to be put right, and what was."""
 
-    def __init__(self, applier: Applier, ledger: Ledger, nexthops: NextHops, emit: Callable[[Event], None]) -> None:
+    def __init__(self, applier: Applier, ledger: Ledger, nexthops: NextHops, emit: Callable[[Drift], None]) -> None:
         self._applier = applier
         self._ledger = ledger
         self._nexthops = nexthops
         self._emit = emit
+        self._untold: list[Drift] = []
+        self._plan_under_way = False
         self._drift: dict[Prefix, str] = {}
         self._restored_at: dict[Prefix, float] = {}
         self.hardware: dict[Prefix, int] = {}
@@ -43,7 +48,34 @@ class Repairs:
         """Routes beside which a better one of another program stands, with a sentence on it."""
         self.restored = 0
         self.lost = 0
+        """Routes given up; also the number of the latest Drift about one."""
         self.refused_by_hardware = 0
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """While a plan is carried out, drift is kept for `tell`."""
+        self._plan_under_way = True
+        try:
+            yield
+        finally:
+            self._plan_under_way = False
+
+    def tell(self) -> None:
+        """Tell what was found during the latest plan, now that it is answered; the plan may have put some of it right.
+
+        Does nothing while a plan is carried out.
+        """
+        if self._plan_under_way:
+            return
+        untold, self._untold = self._untold, []
+        for drift in untold:
+            self._emit(replace(drift, installed=drift.installed or drift.prefix in self._ledger.routes))
+
+    def _say(self, drift: Drift) -> None:
+        if self._plan_under_way:
+            self._untold.append(drift)
+        else:
+            self._emit(drift)
 
     def revive(self, number: int) -> None:
         """The kernel took a group away, and with it its routes; the next hops are refreshed since.
@@ -79,9 +111,9 @@ class Repairs:
         routes = {prefix: self._ledger.routes.get(prefix, 0) for prefix in due}
         routes = {prefix: number for prefix, number in routes.items() if self._nexthops.exists(number)}
         refused: dict[Prefix, nl.Refusal] = {}
-        for replace in (True, False):
-            some = [(p, number) for p, number in routes.items() if due[p].startswith("changed") == replace]
-            refused |= self._applier.restore(some, replace=replace)
+        for changed in (True, False):
+            some = [(p, number) for p, number in routes.items() if due[p].startswith("changed") == changed]
+            refused |= self._applier.restore(some, replace=changed)
         gone = {}
         put_back: list[Prefix] = []
         for prefix, what in due.items():
@@ -95,7 +127,7 @@ class Repairs:
             self._restored_at[prefix] = now
             self.restored += 1
             put_back.append(prefix)
-            self._emit(Drift(prefix, what, installed=True))
+            self._say(Drift(prefix, what, installed=True))
         if put_back:
             log.warning("routes put back count=%d example=%s", len(put_back), format_prefix(put_back[0]))
         self.give_up(gone)
@@ -133,13 +165,14 @@ class Repairs:
             for above in self._ledger.ancestors(prefix):
                 why.setdefault(above, f"taken out: its exception {format_prefix(prefix)} is not in place")
         self._applier.remove(why)
-        self.lost += len(why)
         prefix, what = next(iter(why.items()))
         log.warning("routes lost count=%d example=%s what=%r", len(why), format_prefix(prefix), what)
         for prefix, what in why.items():
             self.hardware.pop(prefix, None)
             self.shadowed.pop(prefix, None)
-            self._emit(Drift(prefix, what, installed=False))
+            self.lost += 1
+            self._applier.lose(self.lost, prefix)
+            self._say(Drift(prefix, what, installed=False, number=self.lost))
 
     def shadow(self, prefixes: Mapping[Prefix, str]) -> None:
         """Routes of others that stand in the way, or (an empty sentence) do so no more."""
@@ -149,7 +182,7 @@ class Repairs:
             elif self.shadowed.get(prefix) != what:
                 self.shadowed[prefix] = what
                 log.warning("route in the way prefix=%s what=%r", format_prefix(prefix), what)
-                self._emit(Drift(prefix, what, installed=True))
+                self._say(Drift(prefix, what, installed=True))
 
     def _blocker(self, prefix: Prefix) -> str:
         return self._applier.in_the_way(prefix)

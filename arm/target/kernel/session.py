@@ -6,15 +6,27 @@ Rules:
 - What the dump shows is what is found. Nothing is written before the engine's first plan but the nexthop groups of next
   hops that moved meanwhile, and the removal of own routes of another metric, which no configuration stands behind.
 - What happened is looked at in one order: links and objects, next hops, then routes.
+- Drift that is found while a plan is carried out is told when the plan has been answered (arm/target/base.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from arm.model import FAMILIES, Applied, Event, Family, NextHopDown, NextHopUp, Plan, Prefix, TargetUp, format_next_hop
+from arm.model import (
+    FAMILIES,
+    Applied,
+    Event,
+    Family,
+    NextHopDown,
+    NextHopUp,
+    Plan,
+    Prefix,
+    TargetUp,
+    format_next_hop,
+)
 from arm.target.kernel import messages
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.applier import Applier
@@ -23,7 +35,7 @@ from arm.target.kernel.census import read_kernel, remove_routes
 from arm.target.kernel.channel import Channel, Monitor, OverrunError, Requests
 from arm.target.kernel.ledger import UNKNOWN, Ledger
 from arm.target.kernel.messages import RouteWriter
-from arm.target.kernel.nexthops import Group, NextHops
+from arm.target.kernel.nexthops import NextHops
 from arm.target.kernel.objects import Objects
 from arm.target.kernel.repair import Repairs
 from arm.target.kernel.topology import Topology
@@ -84,7 +96,6 @@ class KernelSession:
         self.repairs = Repairs(self.applier, self.ledger, self.nexthops, emit)
         self._now = self._next_audit = self._next_forget = 0.0
         self._busy = False
-        self._unreachable: Sequence[Group] = ()
         self._told_by_hardware: dict[Prefix, int] = {}
         """What the hardware says of the routes that were found."""
 
@@ -111,23 +122,25 @@ class KernelSession:
                     self._told_by_hardware[route.prefix] = route.flags & HARDWARE
         families = ((number, self.ledger.family_of(number)) for number in list(self.ledger.users) if number != UNKNOWN)
         self.nexthops.adopt((number, family) for number, family in families if family is not None)
-        changes = self.nexthops.refresh()
+        self.nexthops.refresh()
         known = {group.number: group.next_hop for group in self.nexthops.groups.values()}
         found = {prefix: known.get(number, b"") for prefix, number in self.ledger.routes.items()}
         log.info("kernel read table=%d own_routes=%d next_hops=%d", self._settings.table, len(found), len(known))
-        self._unreachable = changes.down
         return TargetUp(found)
 
     def apply(self, plan: Plan) -> Applied:
-        """Carry out a plan; OSError if an answer of the kernel was lost."""
-        applied = self.applier.apply(plan)
-        self._tell((), self.nexthops.take_found_down())
-        return applied
+        """Carry out a plan; OSError if an answer of the kernel was lost.
+
+        Drift that is found meanwhile is told by the next call of any method, when the plan's answer is under way.
+        """
+        self.repairs.tell()
+        with self.repairs.held_back():
+            return self.applier.apply(plan)
 
     def _begin(self) -> None:
         """Once the engine knows what was found, what is wrong with it: next hops, routes that the hardware refused."""
-        down, self._unreachable = self._unreachable, ()
-        self._tell((), (group for group in down if not group.up))
+        self.repairs.tell()
+        self._tell_next_hops()
         refused, self._told_by_hardware = self._told_by_hardware, {}
         self.repairs.hardware_says(refused)
 
@@ -213,8 +226,8 @@ class KernelSession:
         if findings.objects or findings.drift:
             died = self.nexthops.reload()
         if findings.paths or died:
-            changes = self.nexthops.refresh()
-            self._tell(changes.up, changes.down)
+            self.nexthops.refresh()
+            self._tell_next_hops()
         for number in died:
             self.repairs.revive(number)
         self.repairs.taken(findings.taken)
@@ -227,10 +240,13 @@ class KernelSession:
         self.repairs.restore(self._now)
         self.repairs.hardware_says(findings.hardware)
 
-    def _tell(self, up: Iterable[Group], down: Iterable[Group]) -> None:
-        for group in down:
-            log.warning("next hop down next_hop=%s reason=%r", format_next_hop(group.next_hop), group.reason)
-            self._emit(NextHopDown(group.next_hop, group.reason))
-        for group in up:
-            log.info("next hop up next_hop=%s", format_next_hop(group.next_hop))
-            self._emit(NextHopUp(group.next_hop))
+    def _tell_next_hops(self) -> None:
+        news = self.nexthops.take_news()
+        for group in news:
+            if not group.up:
+                log.warning("next hop down next_hop=%s reason=%r", format_next_hop(group.next_hop), group.reason)
+                self._emit(NextHopDown(group.next_hop, group.reason))
+        for group in news:
+            if group.up:
+                log.info("next hop up next_hop=%s", format_next_hop(group.next_hop))
+                self._emit(NextHopUp(group.next_hop))

@@ -40,7 +40,7 @@ def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSett
         metric=config.metric,
         protocol=config.protocol,
         interfaces=config.interfaces,
-        slots={Family.IPV4: config.prefixes, Family.IPV6: config.prefixes6},
+        slots=config.slots,
         backup=config.backup,
         netns=netns,
     )
@@ -63,6 +63,7 @@ class KernelTarget:
         self._emit: Emit = _nowhere
         self._plans: deque[Plan] = deque()
         self._readings: deque[Readings] = deque(maxlen=1)
+        self._last_readings: Readings = {}
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -83,6 +84,11 @@ class KernelTarget:
     def apply(self, plan: Plan) -> None:
         """Queue a plan."""
         self._plans.append(plan)
+        self._awake()
+
+    def resize(self, slots: Mapping[Family, int]) -> None:
+        """What is learned of the hardware's room from refusals ends at the new numbers."""
+        self._settings = replace(self._settings, slots=dict(slots))
         self._awake()
 
     def status(self) -> TargetStatus:
@@ -141,15 +147,17 @@ class KernelTarget:
             self._epoch += 1
             self._numbers = session.nexthops.by_number
             self._status = replace(self._status, up=True, reason="")
+            work = Work(session, self._settings, self._emit, time.monotonic())
+            work.begin(self._last_readings)
             self._emit(replace(up, epoch=self._epoch))
-            self._work(session)
+            self._work(work)
             if self._flush:
                 session.flush()
         finally:
             session.close()
 
-    def _work(self, session: KernelSession) -> None:
-        work = Work(session, self._settings, self._emit, time.monotonic())
+    def _work(self, work: Work) -> None:
+        session = work.session
         next_publish = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(session.monitor, selectors.EVENT_READ)
@@ -165,7 +173,10 @@ class KernelTarget:
                 if self._stopping.is_set():
                     return
                 now = time.monotonic()
-                work.step(now, self._readings.popleft() if self._readings else {})
+                readings = self._readings.popleft() if self._readings else {}
+                self._last_readings = readings or self._last_readings
+                work.resize(self._settings.slots)
+                work.step(now, readings)
                 if now >= next_publish:
                     next_publish = now + PUBLISH_SECONDS
                     self._status = replace(self._status, counters=work.counters(), remarks=work.remarks(now))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from arm.model import FAMILIES, Applied, Event, Plan, format_next_hop, format_prefix
+from arm.model import FAMILIES, Applied, Event, Family, Plan, format_next_hop, format_prefix
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.capacity import CapacityEstimate
 from arm.target.kernel.hardware import Readings
@@ -31,6 +31,21 @@ class Work:
         self._capacities = {f: CapacityEstimate(f, ceiling=settings.slots.get(f, 0)) for f in FAMILIES}
         self.refusals = Refusals()
         self.next_tick = now + TICK_SECONDS
+
+    def resize(self, slots: Mapping[Family, int]) -> None:
+        """The configured numbers of slots may have changed."""
+        for family, estimate in self._capacities.items():
+            estimate.ceiling = slots.get(family, 0)
+
+    def begin(self, readings: Readings) -> None:
+        """Say how much room there is before the engine hears of the session: what the hardware said last, or nothing.
+
+        What an earlier session learned from refusals does not outlive it.
+        """
+        for family, estimate in self._capacities.items():
+            if family in readings:
+                estimate.read(readings[family], self.session.ledger.count(family))
+            self._tell(estimate)
 
     def apply(self, plan: Plan, now: float) -> Applied:
         """Carry out a plan, and learn from what was refused; OSError if an answer of the kernel was lost."""
@@ -54,9 +69,12 @@ class Work:
         for family, estimate in self._capacities.items():
             estimate.held(self.session.ledger.count(family))
             estimate.tick(now)
-            if (news := estimate.news()) is not None:
-                log.info("capacity family=%s slots=%s source=%s", family.label, news.slots, news.source)
-                self._emit(news)
+            self._tell(estimate)
+
+    def _tell(self, estimate: CapacityEstimate) -> None:
+        if (news := estimate.news()) is not None:
+            log.info("capacity family=%s slots=%s source=%s", news.family.label, news.slots, news.source)
+            self._emit(news)
 
     def _learn(self, now: float) -> None:
         for refused in self.session.applier.take_refusals():

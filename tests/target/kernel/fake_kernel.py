@@ -34,6 +34,8 @@ class FakeKernel:
         self.routes: dict[Prefix, int] = {}
         self.log: list[tuple[Prefix, bool, int]] = []
         """(prefix, install?, errno) in the order in which the kernel saw them."""
+        self.made: Callable[[Prefix, int | None], None] = lambda prefix, number: None
+        """Is told of each operation that was carried out: prefix and number of the nexthop object, None if it went."""
         self._sequence = 1
 
     def reserve(self, count: int) -> int:
@@ -47,6 +49,8 @@ class FakeKernel:
             self.log.append((prefix, install, code))
             if code:
                 refused[index] = Refusal(code, "")
+            else:
+                self.made(prefix, number if install else None)
         return refused
 
     def request(self, message: bytes) -> Refusal | None:

@@ -12,8 +12,10 @@ def known(estimate):
     return news.slots, news.source
 
 
-def test_nothing_is_said_while_nothing_is_known():
-    assert CapacityEstimate(Family.IPV4, ceiling=10000).news() is None
+def test_that_nothing_is_known_is_said_once():
+    estimate = CapacityEstimate(Family.IPV4, ceiling=10000)
+    assert known(estimate) == (None, "")
+    assert estimate.news() is None
 
 
 def test_what_is_free_can_become_arms_but_for_a_little_headroom():
@@ -56,8 +58,20 @@ def test_refusals_in_a_row_shrink_to_what_fitted_and_a_slow_probe_grows_it_up_to
     assert estimate.remark() == ""
 
 
+def test_learning_ends_at_the_number_that_is_configured_by_now():
+    estimate = CapacityEstimate(Family.IPV4, ceiling=7400)
+    refuse(estimate, 100.0, 7300)
+    assert known(estimate) == (7300, "refused")
+    estimate.ceiling = 20000
+    estimate.tick(100.0 + PROBE_SECONDS)
+    estimate.tick(100.0 + 2 * PROBE_SECONDS)
+    assert known(estimate) == (7519, "refused")
+    assert "of the 20,000 configured" in estimate.remark()
+
+
 def test_a_route_that_finds_no_place_while_others_do_does_not_make_the_table_full():
     estimate = CapacityEstimate(Family.IPV4, ceiling=10000)
+    assert known(estimate) == (None, "")
     for held in range(99, 9900, 99):
         estimate.refused(1.0, held, some())
         estimate.held(held)
@@ -69,6 +83,7 @@ def test_a_route_that_finds_no_place_while_others_do_does_not_make_the_table_ful
 
 def test_routes_that_are_refused_time_and_again_do_not_make_the_table_full():
     estimate = CapacityEstimate(Family.IPV4, ceiling=10000)
+    assert known(estimate) == (None, "")
     unlucky = [some() for _ in range(REFUSALS - 1)]
     for _ in range(10):
         for prefix in unlucky:

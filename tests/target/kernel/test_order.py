@@ -1,4 +1,4 @@
-"""Batches hold independent changes only, and a failure blocks all that depends on it."""
+"""Batches hold independent changes only."""
 
 from itertools import combinations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arm.model import Change, contains, mask
-from arm.target.kernel.order import Blocked, independent_runs
+from arm.target.kernel.order import independent_runs
 
 addresses4 = st.integers(0, 255).map(lambda top: bytes([10, top & 0xF0, top & 0x0F, 0]))
 addresses6 = st.integers(0, 255).map(lambda top: b"\x20\x01\x0d\xb8" + bytes([top & 0xF0, top & 0x0F]) + bytes(10))
@@ -31,12 +31,3 @@ def test_runs_keep_the_order_and_hold_nothing_nested(found):
 def test_changes_that_have_nothing_to_do_with_each_other_stay_in_one_run():
     changes = [Change((bytes([10, number, 0, 0]), 16), None, "") for number in range(200)]
     assert [len(run) for run in independent_runs(changes)] == [200]
-
-
-@given(st.lists(prefixes, max_size=20), st.lists(prefixes, max_size=20))
-def test_a_failure_blocks_what_contains_it_and_what_it_contains_and_nothing_else(failed, asked):
-    blocked = Blocked()
-    for prefix in failed:
-        blocked.add(prefix)
-    for prefix in asked:
-        assert blocked.blocks(prefix) == any(nested(prefix, other) for other in failed)

@@ -61,6 +61,11 @@ def target(switch, events, refuser) -> Iterator[KernelTarget]:
         made.stop(flush=True)
 
 
+def capacities(events):
+    """Words about a number of slots that is known."""
+    return [event for event in events.of(Capacity) if event.slots is not None]
+
+
 def do(target: KernelTarget, events: Events, wanted: Plan):
     target.apply(wanted)
     wait_for(lambda: events.applied(wanted.number))
@@ -144,7 +149,7 @@ def test_a_kernel_that_refuses_every_100th_route_gets_the_others_and_is_asked_on
     assert len(switch.own()) == 1980
     assert asked == 2000
     wait_for(lambda: target.status().counters.get("routes_refused_for_room") == 20)
-    assert events.of(Capacity) == []  # a hundred others found room after each
+    assert not capacities(events)  # a hundred others found room after each
     wait_for(lambda: any("20 route changes were refused" in remark for remark in target.status().remarks))
 
 
@@ -160,8 +165,8 @@ def test_a_kernel_that_is_full_at_7300_settles_there(switch, target, events, ref
     refuser.verdict = verdict
     applied = do(target, events, many(7400))
     assert applied.done == 7300
-    wait_for(lambda: events.of(Capacity))
-    assert [(event.family, event.slots, event.source) for event in events.of(Capacity)] == [
+    wait_for(lambda: capacities(events))
+    assert [(event.family, event.slots, event.source) for event in capacities(events)] == [
         (Family.IPV4, 7300, "refused")
     ]
     assert len(switch.own()) == 7300
@@ -213,10 +218,10 @@ def test_what_the_hardware_says_of_its_tables_reaches_the_engine(switch, events)
     target = KernelTarget(KernelSettings(netns=switch.name), find=Reader)
     target.start(events.append)
     try:
-        wait_for(lambda: events.of(Capacity))
+        wait_for(lambda: capacities(events))
     finally:
         target.stop(flush=True)
-    assert [(e.family, e.slots, e.used, e.source) for e in events.of(Capacity)] == [(Family.IPV4, 980, 10, "switchd")]
+    assert [(e.family, e.slots, e.used, e.source) for e in capacities(events)] == [(Family.IPV4, 980, 10, "switchd")]
 
 
 def test_the_configuration_becomes_the_settings(switch):
