@@ -25,6 +25,7 @@ from arm.analytics.values import Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
 from arm.sflow.records import CounterSample, decode
+from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Analytics(Registry):
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         country: Callable[[bytes], str | None] | None = None,
         busy: Callable[[], bool] = lambda: False,
-        on_failure: Callable[[BaseException], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """`lookup` asks the table; `directory` is where definitions are kept, None to forget them; `busy` tells that
         the engine is at work, which goes before."""
@@ -83,7 +84,6 @@ class Analytics(Registry):
         """Datagrams on which the program failed: a bug, logged."""
         self._tap = tap
         self._busy = busy
-        self._on_failure = on_failure
         self._queue: deque[bytes] = deque()
         self._received = 0
         self._factor = 1.0
@@ -95,14 +95,14 @@ class Analytics(Registry):
         self._next_judge = self._next_sweep = clock()
         self._log_after = 0.0
         self._logged = 0
-        self._thread = threading.Thread(target=self._run, name="analytics", daemon=True)
+        self._worker = Worker(self._run, name="analytics", on_failure=on_failure)
         self.recall()
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to count."""
-        self._thread.start()
+        self._worker.start()
         self._retap()
 
     def stop(self) -> None:
@@ -112,12 +112,11 @@ class Analytics(Registry):
         self._wake.set()
         self.events.close()
         self.ended.close()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._worker.join()
 
     def changed(self) -> None:
         """Have the listener hand over what is needed now."""
-        if self._thread.is_alive():
+        if self._worker.alive:
             self._retap()
 
     def _retap(self) -> None:
@@ -136,16 +135,11 @@ class Analytics(Registry):
     # --- the thread of the analytics ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while not self._stopping:
-                self._wake.wait(_POLL if self.flows.active or self.flows.watch else _POLL_COUNTERS)
-                self._wake.clear()
-                while not self._stopping and self.step(self.clock()):
-                    pass
-        except BaseException as problem:
-            log.exception("analytics failed error=%r", str(problem))
-            if self._on_failure is not None:
-                self._on_failure(problem)
+        while not self._stopping:
+            self._wake.wait(_POLL if self.flows.active or self.flows.watch else _POLL_COUNTERS)
+            self._wake.clear()
+            while not self._stopping and self.step(self.clock()):
+                pass
 
     def step(self, now: float) -> bool:
         """Count a batch of what waits, and do what is due; True if more waits. Made for one thread, or for a test."""

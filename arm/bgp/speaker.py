@@ -30,6 +30,7 @@ from arm.bgp.peer import Peer, Role
 from arm.bgp.session import Session
 from arm.bgp.wire import BgpError
 from arm.model import Event, SessionStatus, parse_address
+from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Speaker:
         quiet: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        on_failure: Callable[[BaseException], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """`emit` takes what learning sessions bring, on the I/O thread, at most for moments; `watch` is for the others.
 
@@ -70,18 +71,16 @@ class Speaker:
         """
         self.refused = 0
         """Connections from addresses that are no peer's."""
-        self.failed: BaseException | None = None
         self._listeners = list(listeners)
         self._backlog = backlog
         self._clock = clock
-        self._on_failure = on_failure
         self._selector = selectors.DefaultSelector()
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._gate = threading.Lock()
         """Held to queue a command and to close, so that none is left behind."""
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="bgp", daemon=True)
+        self._worker = Worker(self._run, name="bgp", on_failure=on_failure)
         self._stopping = False
         self._stop_words = ""
         self._stop_keep = False
@@ -123,15 +122,15 @@ class Speaker:
                     tcp.sign(sock, session.peer.address, session.peer.password)
             self._selector.register(sock, selectors.EVENT_READ, self._acceptor(sock))
         self._selector.register(self._wake, selectors.EVENT_READ, self._on_wake)
-        self._thread.start()
+        self._worker.start()
 
     def stop(self, words: str = "stopped", *, keep: bool = False, timeout: float = 5.0) -> None:
         """End all sessions and the thread. `keep`: peers with graceful restart hold on to what ARM pushed."""
         self._stop_words, self._stop_keep = words, keep
         self._stopping = True
-        if self._thread.is_alive():
+        if self._worker.alive:
             self._command(lambda: None)
-            self._thread.join(timeout)
+            self._worker.join(timeout)
         elif not self._closed:  # never started
             self._close()
 
@@ -165,6 +164,11 @@ class Speaker:
         return tuple(session.status() for session in self._sessions.values())
 
     @property
+    def failed(self) -> BaseException | None:
+        """What ended the I/O thread, if that was an exception."""
+        return self._worker.failed
+
+    @property
     def paused(self) -> bool:
         """True while sessions are not read from because the engine is behind."""
         return self._paused
@@ -175,12 +179,9 @@ class Speaker:
         try:
             while not self._stopping:
                 self._round()
-        except BaseException as error:
-            self.failed = error
+        except BaseException:
             self._stop_keep = True  # the daemon comes back: let the peers wait for it
-            log.critical("bgp thread died error=%r", error, exc_info=True)
-            if self._on_failure is not None:
-                self._on_failure(error)
+            raise
         finally:
             self._close()
 

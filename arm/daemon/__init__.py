@@ -13,7 +13,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from arm import __version__
@@ -40,6 +40,7 @@ from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
 from arm.web.server import THREADS, Server
+from arm.worker import OnFailure
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def peers(config: Config, vrf: str | None = None) -> list[Peer]:
     ]
 
 
-def make_target(config: Config, speaker: Speaker, switch: SwitchCounters) -> Target:
+def make_target(config: Config, speaker: Speaker, switch: SwitchCounters, on_failure: OnFailure) -> Target:
     """The target that the configuration names. Only its own modules are loaded: a start should not take a second."""
     match config.target.kind:
         case "bird":
@@ -91,7 +92,7 @@ def make_target(config: Config, speaker: Speaker, switch: SwitchCounters) -> Tar
             from arm.target.kernel import AgentReader, KernelTarget, find_reader, settings_of
 
             agents = AgentReader(switch.reports, config.sflow.ip)
-            return KernelTarget(settings_of(config.target), find=lambda: find_reader(agents))
+            return KernelTarget(settings_of(config.target), find=lambda: find_reader(agents), on_failure=on_failure)
         case "passive":
             from arm.target.passive import PassiveTarget
 
@@ -132,7 +133,7 @@ class Daemon:
             on_failure=self._fail,
         )
         self.board = Board(self.loop.ask)
-        self.target = make_target(config, self.speaker, self.board.switch)
+        self.target = make_target(config, self.speaker, self.board.switch, self._fail)
         self.board.holding = self.target.holding
         self.listener.subscribe_counters(self.board.switch.receive)
         countries = Countries(config.geo.country)
@@ -174,7 +175,12 @@ class Daemon:
             known += 1
         if known:
             log.info("choice of the last run remembered prefixes=%d directory=%s", known, directory)
-        self._keeper = Keeper(directory, lambda turn: self.loop.ask(lambda _: (turn(), self._memory())), wall_ms)
+        self._keeper = Keeper(
+            directory,
+            lambda turn: self.loop.ask(lambda _: (turn(), self._memory())),
+            wall_ms,
+            on_failure=self._fail,
+        )
 
     def _memory(self) -> Mapping[Family, list[Remembered]]:
         return self.engine.memory(2 * max(self._config.target.prefixes, self._config.target.prefixes6))
@@ -204,10 +210,13 @@ class Daemon:
         self._notifier.ready("learning the table")
         try:
             self.loop.run()
+        except Exception as error:
+            log.critical("engine failed error=%r", error, exc_info=True)
+            self._fail(error)
         finally:
             self._stop()
         if self.loop.failure is not None:
-            log.error("stopped after a failure error=%r", str(self.loop.failure))
+            log.error("stopped after a failure error=%r", self.loop.failure)
             return 70
         return 0
 
@@ -249,18 +258,32 @@ class Daemon:
     def _stop(self) -> None:
         self._notifier.stopping()
         flush = self._config.target.on_stop == "flush"
-        if self._keeper is not None:
-            self._keeper.stop(self._memory())
-        self.target.stop(flush=flush)
-        self.speaker.stop(keep=not flush)
-        self.analytics.stop()
-        self.web.stop()
-        self.listener.stop()
-        self._sockets.close()
+        keeper = self._keeper
+        parts: tuple[Callable[[], None], ...] = (
+            lambda: keeper.stop(self._memory()) if keeper is not None else None,
+            lambda: self.target.stop(flush=flush),
+            lambda: self.speaker.stop(keep=not flush),
+            self.analytics.stop,
+            self.web.stop,
+            self.listener.stop,
+            self._sockets.close,
+        )
+        for part in parts:
+            try:
+                part()
+            except Exception as error:  # the others have an end to come to as well
+                log.exception("a part does not stop as it should")
+                self._fail(error)
         log.info("stopped routes=%s", "flushed" if flush else "kept")
 
     def _fail(self, error: BaseException) -> None:
         self.loop.fail(error)
+
+    def unheard(self, ended: threading.ExceptHookArgs) -> None:
+        """For threading.excepthook: a thread that ARM did not make itself, such as a library's, ended by an error."""
+        error = ended.exc_value or RuntimeError(f"{ended.exc_type.__name__} in a thread")
+        log.critical("thread failed thread=%s", ended.thread.name if ended.thread else "unknown", exc_info=error)
+        self._fail(error)
 
     # --- the engine's thread -----------------------------------------------------------------------------------------
 
@@ -310,6 +333,7 @@ def run(config: Config, *, source: str | None = None, vrf: str | None = None) ->
     sockets = open_all(config, vrf)
     give_up(config.target.kind)
     daemon = Daemon(config, sockets, source=source, vrf=vrf)
+    threading.excepthook = daemon.unheard
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())

@@ -195,8 +195,8 @@ class EngineLoop:
         self._queue.put(None)
 
     def fail(self, error: BaseException) -> None:
-        """End the loop because a thread of the daemon cannot go on."""
-        self.failure = error
+        """End the loop because a thread of the daemon cannot go on; the first one's reason is kept."""
+        self.failure = self.failure or error
         self.stop()
 
     # --- the engine's thread -----------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from arm.model import Family, Prefix, Remembered, family_of, format_prefix, parse_prefix
+from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
+SAVE_SECONDS = 30.0
 FILE: Final = "choice.json"
 JOURNAL: Final = "choice.{}.journal"
 _MOST_BYTES: Final = 256 * 1024 * 1024
@@ -221,7 +223,8 @@ class Keeper:
         directory: Path,
         recall: Callable[[Callable[[], int]], tuple[int, Memory]],
         wall_ms: Callable[[], int],
-        interval: float = 30.0,
+        interval: float | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """`recall` calls on the engine's thread what it is given, and returns the answer and what the engine knows.
 
@@ -230,21 +233,21 @@ class Keeper:
         self._directory = directory
         self._recall = recall
         self._wall_ms = wall_ms
-        self._interval = interval
+        self._interval = SAVE_SECONDS if interval is None else interval
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self._worker = Worker(self._run, name="memory", on_failure=on_failure)
         self._failing = False
         self._journal = Journal(directory)
         self.note = self._journal.note
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self, memory: Memory) -> None:
         """End, with a last save: the caller has the engine to itself by now."""
         self._stop.set()
-        self._thread.join()
+        self._worker.join()
         self.save(self._journal.turn(), memory)
         self._journal.close()
 

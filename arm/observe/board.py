@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from arm.model import Holding, Status
+from arm.observe.logs import RateLimiter
 from arm.observe.reader import Ask, Reader
 from arm.observe.switch import SwitchCounters
 from arm.observe.trend import Points, Trend, point
@@ -64,6 +65,7 @@ class Board:
         self._recent: deque[Status] = deque(maxlen=REMEMBERED_SECONDS + 1)
         self._trend = Trend()
         self._shared: dict[Hashable, _Shared] = {}
+        self._unmade = RateLimiter(burst=1)
         self.switch = SwitchCounters()
         """What the switch's own counters say."""
         self.holding: Callable[[], Holding | None] = lambda: None
@@ -161,5 +163,11 @@ class Board:
             shared.at = self._clock()
         except Unavailable:
             log.debug("answer not renewed: the engine is busy")
+        except Exception:
+            # Whoever asks once the old answer is too old is told the error, as without this thread.
+            with self._lock:
+                allowed, missed = self._unmade.allow("renew", self._clock())
+            if allowed:
+                log.exception("answer not renewed: this is a bug in arm not_logged=%d", missed)
         finally:
             shared.lock.release()

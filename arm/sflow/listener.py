@@ -29,6 +29,7 @@ from typing import Final
 from arm.model import ListenerStatus, TrafficBatch
 from arm.sflow.burst import Burst
 from arm.sflow.collector import Collector, Subscriber, Tap
+from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
 
@@ -94,26 +95,28 @@ class Listener:
         agent: bytes | None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        on_failure: Callable[[Exception], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """`agent` is the packed address of the only agent whose samples count, None for all."""
-        self.failed: Exception | None = None
-        """Why the thread ended, if nobody asked it to."""
         self._sock = sock
         self._clock = clock
         self._wall_ms = wall_ms
-        self._on_failure = on_failure
         self._collector = Collector(agent=agent)
         self._lock = threading.Lock()
         self._taken = threading.Event()
         self._wanted = False
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="sflow", daemon=True)
+        self._worker = Worker(self._receive, name="sflow", on_failure=on_failure)
         self._drops_seen = 0
         self._drops = 0
         self._logged = (0, 0, 0)
         self._log_after = 0.0
+
+    @property
+    def failed(self) -> BaseException | None:
+        """Why the thread ended, if nobody asked it to."""
+        return self._worker.failed
 
     @property
     def last_sample(self) -> float | None:
@@ -130,7 +133,7 @@ class Listener:
         self._sock.setblocking(False)
         size = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         log.info("sflow listening address=%s receive_buffer=%d", self._sock.getsockname(), size)
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Stop receiving and wait for the thread. What has been received can still be taken."""
@@ -139,8 +142,7 @@ class Listener:
         self._stopping = True
         self._taken.set()
         os.eventfd_write(self._wake, 1)
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._worker.join()
         os.close(self._wake)
         self._wake = -1
 
@@ -174,15 +176,6 @@ class Listener:
         return self._collector.status(self._clock(), self._wall_ms(), self._drops)
 
     # --- the thread ----------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            self._receive()
-        except Exception as problem:
-            self.failed = problem
-            log.exception("sflow listener failed error=%r", str(problem))
-            if self._on_failure is not None:
-                self._on_failure(problem)
 
     def _receive(self) -> None:
         poll, rest = select.poll(), select.poll()

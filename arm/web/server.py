@@ -6,10 +6,9 @@ binds nor cares where they are. Requests run on a few worker threads; none holds
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from wsgiref.types import WSGIApplication
 
 from waitress import create_server, wasyncore
@@ -17,8 +16,7 @@ from waitress.task import ThreadedTaskDispatcher
 from waitress.trigger import trigger
 
 from arm.web.guard import MOST_BODY
-
-log = logging.getLogger(__name__)
+from arm.worker import OnFailure, Worker
 
 THREADS = 6
 MOST_CONNECTIONS = 200
@@ -27,7 +25,7 @@ IDLE_SECONDS = 60
 
 
 class Server:
-    """Serves `app` until `stop`. `failed` holds what ended the thread, should anything but `stop` do so."""
+    """Serves `app` until `stop`."""
 
     def __init__(
         self,
@@ -35,10 +33,8 @@ class Server:
         sockets: Sequence[socket.socket],
         *,
         threads: int = THREADS,
-        on_failure: Callable[[BaseException], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
-        self.failed: BaseException | None = None
-        self._on_failure = on_failure
         self._stopping = threading.Event()
         self._map: dict[int, object] = {}
         # waitress does not take both kinds in one call; they share the threads and the loop.
@@ -60,28 +56,27 @@ class Server:
             )
             self._dispatcher = server.task_dispatcher
         self._wake = trigger(self._map)
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._worker = Worker(self._run, name="http", on_failure=on_failure)
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended the thread, should anything but `stop` have done so."""
+        return self._worker.failed
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Close the sockets and end the threads; answers under way may be cut off."""
         self._stopping.set()
-        if self._thread.is_alive():
+        if self._worker.alive:
             self._wake.pull_trigger()
-            self._thread.join()
+            self._worker.join()
         if self._dispatcher is not None:
             self._dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
-        except BaseException as error:
-            self.failed = error
-            log.exception("http server ended")
-            if self._on_failure is not None:
-                self._on_failure(error)
+        while not self._stopping.is_set():
+            wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)

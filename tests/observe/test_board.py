@@ -194,3 +194,21 @@ def test_readers_and_the_publisher_never_trip_over_each_other() -> None:
         for reader in readers:
             reader.result(10)
     assert len(seen) == 4
+
+
+def test_a_bug_in_an_answer_that_is_renewed_is_logged_and_told_to_who_asks_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    board = Board(FakeEngine().ask, clock=lambda: now[0])
+    board.once("key", 2.0, lambda: 1, stale=8.0)
+
+    def make() -> int:
+        raise ZeroDivisionError("a bug")
+
+    now[0] = 3.0
+    assert board.once("key", 2.0, make, stale=8.0) == 1
+    until(lambda: "this is a bug in arm" in caplog.text)
+    now[0] = 30.0
+    with pytest.raises(ZeroDivisionError):
+        board.once("key", 2.0, make, stale=8.0)

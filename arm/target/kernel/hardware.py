@@ -27,6 +27,9 @@ COMMAND_SECONDS = 10.0
 LINE = re.compile(r"^\s*(IPv[46]) (?:route )?entries:\s*(\d+),\s*\d+% of maximum value\s+(\d+)", re.MULTILINE)
 TOTAL = re.compile(r"^\s*Total Routes:\s*(\d+),\s*\d+% of maximum value\s+(\d+)", re.MULTILINE)
 LABELS = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
+MOST_NESTED = 8
+MOST_ENTRIES = 1 << 32
+"""No table is larger: a number above it is no count of entries."""
 
 
 class Reader(Protocol):
@@ -48,11 +51,11 @@ class SwitchdReader:
 
     def read(self) -> Readings:
         mode = self._number("mode")
-        first = Reading(self._number("count_0"), self._number("max_0"), "switchd")
+        first = reading(self._number("count_0"), self._number("max_0"), "switchd")
         if mode == 2:
-            return {Family.IPV4: first, Family.IPV6: Reading(self._number("count_1"), self._number("max_1"), "switchd")}
+            return {Family.IPV4: first, Family.IPV6: reading(self._number("count_1"), self._number("max_1"), "switchd")}
         if mode == 1:
-            return {Family.IPV4: first, Family.IPV6: Reading(first.used, first.maximum, "switchd", cost=2)}
+            return {Family.IPV4: first, Family.IPV6: reading(first.used, first.maximum, "switchd", cost=2)}
         raise ValueError(f"switchd tells of mode {mode}, known are 1 and 2")
 
     def _number(self, name: str) -> int:
@@ -75,11 +78,11 @@ def parse_resource_query(text: str) -> Readings:
     Where only the total has a maximum, it holds for both families together.
     """
     source = "cl-resource-query"
-    found = {LABELS[label]: Reading(int(used), int(most), source) for label, used, most in LINE.findall(text)}
+    found = {LABELS[label]: reading(int(used), int(most), source) for label, used, most in LINE.findall(text)}
     total = TOTAL.search(text)
     if total is None:
         return found
-    both = Reading(int(total[1]), int(total[2]), source)
+    both = reading(int(total[1]), int(total[2]), source)
     for family in Family:
         own = found.get(family)
         if own is None or both.maximum - both.used < own.maximum - own.used:
@@ -95,26 +98,49 @@ class DevlinkReader:
 
     def read(self) -> Readings:
         found: dict[Family, Reading] = {}
-        for device in json.loads(self._ask(["devlink", "-j", "dev", "show"])).get("dev", {}):
+        for device in parse_devices(self._ask(["devlink", "-j", "dev", "show"])):
             found |= parse_devlink(self._ask(["devlink", "-j", "resource", "show", device]))
         return found
 
 
+def reading(used: int, maximum: int, source: str, cost: int = 1) -> Reading:
+    """A reading of numbers that a switch gave; ValueError if they cannot be counts of entries."""
+    if not (0 <= used <= MOST_ENTRIES and 0 <= maximum <= MOST_ENTRIES):
+        raise ValueError(f"{source} tells of an impossible number of entries")
+    return Reading(used, maximum, source, cost)
+
+
+def parse_devices(text: str) -> list[str]:
+    """Handles in an answer of `devlink -j dev show`, none if there is no device. ValueError if it is something else."""
+    return list(_object(text, "dev"))
+
+
 def parse_devlink(text: str) -> Readings:
-    """Readings of an answer of `devlink -j resource show DEVICE`."""
+    """Readings of an answer of `devlink -j resource show DEVICE`. ValueError if it is something else."""
     found: dict[Family, Reading] = {}
-    answer = json.loads(text)
-    for resources in answer.get("resources", {}).values() if isinstance(answer, dict) else ():
+    for resources in _object(text, "resources").values():
         for path, resource in _walk(resources, ()):
             family = LABELS.get(path[-2]) if len(path) > 1 and path[-1] == "fib" else None
             size, used = resource.get("size"), resource.get("occ")
-            if family is not None and isinstance(size, int) and isinstance(used, int):
-                found[family] = Reading(used, size, "devlink")
+            if family is not None and type(size) is int and type(used) is int:  # "unlimited" is no limit
+                found[family] = reading(used, size, "devlink")
+    return found
+
+
+def _object(text: str, key: str) -> Mapping[str, Any]:
+    """The object below `key` of a JSON answer; an empty one if it is not there."""
+    try:
+        answer = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("devlink answers with something nested too deeply") from error
+    found = answer.get(key, {}) if isinstance(answer, dict) else answer
+    if not isinstance(found, dict):
+        raise ValueError(f"devlink answers with {type(found).__name__} where {key!r} should be an object")
     return found
 
 
 def _walk(resources: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    for resource in resources if isinstance(resources, list) else ():
+    for resource in resources if isinstance(resources, list) and len(above) < MOST_NESTED else ():
         if isinstance(resource, dict):
             path = (*above, str(resource.get("name")))
             yield path, resource

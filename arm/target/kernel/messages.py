@@ -86,13 +86,20 @@ class NeighbourMessage:
 
 
 def read_route(data: bytes, start: int, end: int) -> RouteMessage | None:
-    """The route in an RTM_NEWROUTE or RTM_DELROUTE; None for another address family or a cache entry."""
+    """The route in an RTM_NEWROUTE or RTM_DELROUTE; None for another address family or a cache entry.
+
+    Also None if the destination is no prefix of its family. A gateway is given as it is: it may be of a family that ARM
+    does not know.
+    """
     if end - start < 12:
         return None
     family, length, _, tos, table, protocol, _, kind, flags = ROUTE_BODY.unpack_from(data, start)
     if family not in ZERO_ADDRESS or flags & nl.RTM_F_CLONED:
         return None
     found = nl.attributes(data, start + 12, end)
+    destination = found.get(nl.RTA_DST, ZERO_ADDRESS[family])
+    if len(destination) != len(ZERO_ADDRESS[family]) or length > 8 * len(destination):
+        return None
     wide = found.get(nl.RTA_TABLE)
     metric = found.get(nl.RTA_PRIORITY)
     nexthop = found.get(nl.RTA_NH_ID)
@@ -102,7 +109,7 @@ def read_route(data: bytes, start: int, end: int) -> RouteMessage | None:
     elif nl.RTA_MULTIPATH in found:
         paths = _multipath(found[nl.RTA_MULTIPATH])
     return RouteMessage(
-        prefix=(found.get(nl.RTA_DST, ZERO_ADDRESS[family]), length),
+        prefix=(destination, length),
         table=nl.number(wide) or table,
         protocol=protocol,
         metric=nl.number(metric) or 0,

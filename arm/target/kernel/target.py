@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from arm.config import TargetConfig
 from arm.model import Event, Family, Holding, Plan, TargetDown, TargetStatus
+from arm.observe.logs import RateLimiter
 from arm.target.base import Emit
 from arm.target.kernel.channel import Channel, Requests
 from arm.target.kernel.hardware import Reader, Readings, find_reader
@@ -25,12 +26,17 @@ from arm.target.kernel.nexthops import Group
 from arm.target.kernel.session import KernelSession, KernelSettings
 from arm.target.kernel.view import next_hop_of, read_installed
 from arm.target.kernel.work import Work
+from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 0.2
 CAPACITY_SECONDS = 10.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+STOP_SECONDS, READER_SECONDS = 20.0, 1.0
+"""The longest waits for the two threads at the end; the unit's TimeoutStopSec is 30 s."""
+UNREADABLE_SECONDS = 600.0
+"""Between two log lines about the same fault of the hardware's answers."""
 
 
 def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSettings:
@@ -55,6 +61,7 @@ class KernelTarget:
         *,
         find: Callable[[], Reader | None] = find_reader,
         wrap: Callable[[Channel], Requests] = lambda channel: channel,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """`find` chooses the reader of the hardware; `wrap` puts something between ARM and the kernel, for tests."""
         self._settings = settings
@@ -72,13 +79,13 @@ class KernelTarget:
         self._numbers: Mapping[int, Group] = {}
         self._epoch = 0
         self._status = TargetStatus("kernel", False, "not started", 0, 0, 0, 0.0)
-        self._thread = threading.Thread(target=self._main, name="target-kernel", daemon=True)
-        self._reader = threading.Thread(target=self._read_capacity, name="target-capacity", daemon=True)
+        self._worker = Worker(self._main, name="target-kernel", on_failure=on_failure)
+        self._reader = Worker(self._read_capacity, name="target-capacity", on_failure=on_failure)
 
     def start(self, emit: Emit) -> None:
         """Begin; TargetUp follows when changes can be taken."""
         self._emit = emit
-        self._thread.start()
+        self._worker.start()
         self._reader.start()
 
     def apply(self, plan: Plan) -> None:
@@ -110,14 +117,18 @@ class KernelTarget:
         self._flush = flush
         self._stopping.set()
         self._awake()
-        if self._thread.ident is not None:
-            self._thread.join()
-            self._reader.join()
+        if self._worker.failed is not None and flush:
+            log.error("routes not flushed, they stay for the next start reason=%r", self._status.reason)
+        if not self._worker.join(STOP_SECONDS):
+            log.error("target does not end, the kernel holds it seconds=%.0f", STOP_SECONDS)
+            return  # its sockets are still in use
+        self._reader.join(READER_SECONDS)
         self._wake.close()
         self._woken.close()
 
     def _awake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # a full buffer wakes it too
+        # A full buffer wakes it too; a reader that the hardware held may come back after `stop` has closed the sockets.
+        with contextlib.suppress(OSError):
             self._wake.send(b"\0")
 
     # --- the target's thread ---
@@ -130,14 +141,19 @@ class KernelTarget:
                 self._session()
                 return
             except OSError as error:
-                reason = f"the kernel does not answer: {error.strerror or error}"
-            log.error("target down reason=%r", reason)
-            self._plans.clear()
-            self._status = replace(self._status, up=False, reason=reason)
-            self._emit(TargetDown(reason))
+                self._down(f"the kernel does not answer: {error.strerror or error}")
+            except BaseException as error:
+                self._down(f"a mistake in ARM itself: {error!r}")
+                raise
             retry = FIRST_RETRY if time.monotonic() - started > LAST_RETRY else min(2 * retry, LAST_RETRY)
             if self._stopping.wait(retry):
                 return
+
+    def _down(self, reason: str) -> None:
+        log.error("target down reason=%r", reason)
+        self._plans.clear()
+        self._status = replace(self._status, up=False, reason=reason)
+        self._emit(TargetDown(reason))
 
     def _session(self) -> None:
         """Work until told to stop; OSError if the kernel's state has to be read anew."""
@@ -201,11 +217,14 @@ class KernelTarget:
 
     def _read_capacity(self) -> None:
         reader = self._find()
+        limiter = RateLimiter(burst=1, interval=UNREADABLE_SECONDS)
         while reader is not None:
             try:
                 self._readings.append(reader.read())
             except (OSError, ValueError) as error:
-                log.warning("hardware does not tell its capacity reason=%r", str(error))
+                allowed, missed = limiter.allow(str(error), time.monotonic())
+                if allowed:
+                    log.warning("hardware does not tell its capacity reason=%r not_logged=%d", str(error), missed)
             self._awake()
             if self._stopping.wait(CAPACITY_SECONDS):
                 return

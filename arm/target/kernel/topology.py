@@ -9,7 +9,8 @@ Rules:
   route has its own answer, `default_paths`.
 - A path counts while its interface is one that routes may leave by, is up, has a carrier, and its gateway has not
   failed to answer.
-- A route all of whose paths are out counts as not there, and the next worse or shorter one is asked.
+- A route all of whose paths are out counts as not there, and the next worse or shorter one is asked. If one of them has
+  a gateway of a kind that ARM does not know, the kernel does forward by it, and no other route stands in for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from arm.model import Family, Prefix, format_address, mask
 from arm.target.kernel import netlink as nl
 from arm.target.kernel.messages import LinkMessage, NeighbourMessage, NexthopMessage, Path, RouteMessage
 
+GATEWAY_SIZES = (0, 4, 16)
+"""Octets: none for a destination on the link, IPv4, IPv6."""
 LINK_LOCAL = b"\xfe\x80"
 
 
@@ -144,6 +147,8 @@ class Topology:
                 return Resolution(alive, silent=silent)
             if paths:
                 reason = reason or self.fault(paths[0])
+            if any(len(path.gateway) not in GATEWAY_SIZES for path in paths):
+                break
         return Resolution((), reason or "no route leads to it", silent)
 
     def default_paths(self, family: Family) -> tuple[Path, ...]:
@@ -183,6 +188,8 @@ class Topology:
 
     def _link_fault(self, path: Path) -> str:
         """Why the kernel takes no nexthop object for a path; empty if it does."""
+        if len(path.gateway) not in GATEWAY_SIZES:
+            return "its gateway has an address of a kind that ARM does not know"
         link = self.links.get(path.interface)
         if link is None:
             return "its interface is gone"

@@ -4,11 +4,14 @@ None of these answers was taken from a switch with an ASIC: they are written aft
 guides, the kernel's devlink documents, the sFlow structure), with other numbers.
 """
 
+import contextlib
 import itertools
 import json
 import struct
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from arm.model import Family, parse_address
 from arm.observe.switch import SwitchCounters
@@ -173,3 +176,56 @@ def test_the_agent_is_listened_to_where_the_machine_says_nothing_itself(monkeypa
     assert find_reader(agents) is agents
     (tmp_path / "max_0").touch()
     assert isinstance(find_reader(agents), SwitchdReader)
+
+
+KEYS = ["dev", "resources", "name", "size", "occ", "IPv4", "netdevsim/netdevsim10"]
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(10**30)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_any_json_of_devlink_is_used_or_refused_as_a_value(found):
+    for ask in (
+        lambda _: json.dumps(found),
+        lambda words: '{"dev": {"a": 1}}' if "dev" in words else json.dumps(found),
+    ):
+        with contextlib.suppress(ValueError):
+            for one in DevlinkReader(ask).read().values():
+                assert 0 <= one.used <= 2**32
+                assert 0 <= one.maximum <= 2**32
+
+
+def test_a_devlink_that_prints_a_list_is_an_error_and_not_a_bug():
+    for answer in ("[]", '{"dev": []}', '{"dev": [1]}', "[" * 100_000, "7"):
+        with pytest.raises(ValueError, match=r"devlink|Expecting"):
+            DevlinkReader(lambda _, answer=answer: answer).read()
+
+
+def test_resources_nested_without_end_say_nothing_of_room():
+    deep = json.dumps({"name": "IPv4", "resources": [{"name": "fib", "size": 1, "occ": 0}]})
+    text = '{"resources": {"a": ' + '[{"resources": ' * 200 + f"[{deep}]" + "}]" * 200 + "}}"
+    assert parse_devlink(text) == {}
+
+
+@given(
+    st.binary(max_size=30) | st.integers().map(lambda n: str(n).encode()), st.sampled_from(["mode", "count_0", "max_0"])
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_contents_of_a_file_of_switchd_are_used_or_refused_as_a_value(tmp_path, content, name):
+    reader = switchd(tmp_path, 2, (10, 1000), (1, 100))
+    (tmp_path / name).write_bytes(content)
+    with contextlib.suppress(OSError, ValueError):
+        for one in reader.read().values():
+            assert 0 <= one.used <= 2**32
+            assert 0 <= one.maximum <= 2**32
+
+
+@given(st.text() | st.integers(10**9, 10**40).map(lambda n: f"IPv4 route entries: 7, 0% of maximum value {n}"))
+def test_any_answer_of_cl_resource_query_is_used_or_refused_as_a_value(text):
+    with contextlib.suppress(ValueError):
+        for one in parse_resource_query(text).values():
+            assert 0 <= one.used <= 2**32
+            assert 0 <= one.maximum <= 2**32

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from fake_kernel import RefusingChannel
+from injection import InjectedError, every_line
 from namespaces import Events, attributes, plan, put, wait_for
 
 from arm.config import TargetConfig
@@ -27,6 +28,7 @@ from arm.model import (
 )
 from arm.target.kernel import KernelSettings, KernelTarget, settings_of
 from arm.target.kernel.capacity import Reading
+from arm.target.kernel.hardware import DevlinkReader
 
 pytestmark = pytest.mark.root
 
@@ -57,8 +59,7 @@ def target(switch, events, refuser) -> Iterator[KernelTarget]:
     made.start(events.append)
     wait_for(lambda: events.of(TargetUp))
     yield made
-    if made._thread.is_alive():
-        made.stop(flush=True)
+    made.stop(flush=True)
 
 
 def capacities(events):
@@ -222,6 +223,68 @@ def test_what_the_hardware_says_of_its_tables_reaches_the_engine(switch, events)
     finally:
         target.stop(flush=True)
     assert [(e.family, e.slots, e.used, e.source) for e in capacities(events)] == [(Family.IPV4, 980, 10, "switchd")]
+
+
+class SilentReader:
+    """A switch that says nothing of its tables."""
+
+    def read(self):
+        return {}
+
+
+def test_an_error_at_any_line_of_the_targets_threads_is_told_and_the_target_is_down(switch, monkeypatch):
+    monkeypatch.setattr("arm.target.kernel.target.CAPACITY_SECONDS", 0.005)
+    functions = (KernelTarget._session, KernelTarget._work, KernelTarget._apply, KernelTarget._read_capacity)
+    reader_fails = []
+
+    def start(on_failure):
+        events = Events()
+
+        def failed(error):
+            reader_fails.append(threading.current_thread().name == "target-capacity")
+            if not reader_fails[-1]:
+                assert not target.status().up
+                assert target.status().reason.startswith("a mistake in ARM itself: InjectedError")
+                assert isinstance(events[-1], TargetDown)
+            on_failure(error)
+
+        target = KernelTarget(KernelSettings(netns=switch.name), find=SilentReader, on_failure=failed)
+        target.start(events.append)
+        return lambda: target.apply(plan(put(Q4, "10.0.1.2"))), lambda: target.stop(flush=False)
+
+    lines, fired = every_line(functions, start)
+    assert lines > 35
+    assert fired >= 0.8 * lines
+    assert set(reader_fails) == {True, False}
+
+
+def test_a_target_that_failed_says_that_its_routes_stay(switch, events, caplog):
+    def wrap(channel):
+        raise InjectedError("a bug")
+
+    failures = []
+    target = KernelTarget(KernelSettings(netns=switch.name), find=lambda: None, wrap=wrap, on_failure=failures.append)
+    target.start(events.append)
+    wait_for(lambda: failures)
+    target.stop(flush=True)
+    assert "routes not flushed" in caplog.text
+
+
+def test_hardware_that_cannot_be_understood_is_asked_again_and_logged_once(switch, events, caplog, monkeypatch):
+    monkeypatch.setattr("arm.target.kernel.target.CAPACITY_SECONDS", 0.005)
+    asked = []
+
+    def ask(command):
+        asked.append(command)
+        return "[]" if len(asked) < 20 else '{"dev": {"a": 1}, "resources": {"a": []}}'
+
+    target = KernelTarget(KernelSettings(netns=switch.name), find=lambda: DevlinkReader(ask))
+    target.start(events.append)
+    try:
+        wait_for(lambda: len(asked) > 25)
+    finally:
+        target.stop(flush=True)
+    assert caplog.text.count("hardware does not tell its capacity") == 1
 
 
 def test_the_configuration_becomes_the_settings(switch):
