@@ -1,7 +1,7 @@
 """Definitions, thresholds and groups on disk, so that they survive a restart.
 
 One small JSON file, replaced as a whole. A file that can not be read, or holds something that is not right any more, is
-reported and does not keep ARM from starting.
+reported and does not keep ARM from starting. It is put aside (arm/aside.py): the next change writes the file anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import os
 from pathlib import Path
 from typing import Any, Final
+
+from arm.aside import put_aside
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +31,19 @@ def load(directory: Path) -> dict[str, Any]:
             raise ValueError("it is no object")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as problem:
+    except OSError as problem:
         log.warning("analytics definitions not read path=%s error=%r", path, str(problem))
         return {}
+    except (ValueError, RecursionError) as problem:
+        log.warning("analytics definitions damaged path=%s error=%r", path, str(problem))
+        put_aside(path)
+        return {}
     return document
+
+
+def keep_aside(directory: Path) -> None:
+    """Keep the file as it is, since not all of it could be taken up."""
+    put_aside(directory / _NAME, stays=True)
 
 
 def save(directory: Path, document: dict[str, Any]) -> None:

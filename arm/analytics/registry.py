@@ -141,13 +141,21 @@ class Registry:
             return
         directory, self._directory = self._directory, None
         document = memory.load(directory)
+        refused = 0
         for kind, put in (("groups", self.put_group), ("flows", self.put_flow), ("thresholds", self.put_threshold)):
-            saved = document.get(kind)
-            for name, each in saved.items() if isinstance(saved, dict) else ():
+            saved = document.get(kind, {})
+            if not isinstance(saved, dict):
+                log.warning("analytics definitions not taken up kind=%s error='they are no object'", kind)
+                refused += 1
+                continue
+            for name, each in saved.items():
                 try:
                     put(name, each)
                 except (DefinitionError, LanguageError, Limit) as problem:
                     log.warning("analytics definition not taken up kind=%s name=%r error=%r", kind, name, str(problem))
+                    refused += 1
+        if refused:
+            memory.keep_aside(directory)
         self._directory = directory
 
     # --- readings ----------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ crash leaves the old one. What is chosen or given up in between goes to a journa
 hears of it: a daemon that is killed comes back to the choice that BIRD has, and not to that of half a minute ago. Each
 whole file names the journal that goes on from it; the ones before it are then deleted.
 
-The file carries a version; both are bounded. A file that cannot be read is put aside under a name that says so, with a
-warning: the daemon then starts as on its first day, which costs seconds of learning, never a wrong route. Of a journal
-counts what makes sense. It is not forced to the disk: what survives the process but not the machine serves a
-BIRD and a kernel that do not survive it either.
+The file carries a version; both are bounded. What is damaged is put aside under a name that says so, with a warning
+(arm/aside.py), and what can still be read of it counts: without the rest the daemon starts as on its first day, which
+costs seconds of learning, never a wrong route. The journal is not forced to the disk: what survives the process but not
+the machine serves a BIRD and a kernel that do not survive it either.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import errno
 import json
 import logging
 import os
+import reprlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from arm.aside import put_aside
 from arm.model import Family, Prefix, Remembered, family_of, format_prefix, parse_prefix
 from arm.worker import OnFailure, Worker
 
@@ -60,54 +62,94 @@ def save(directory: Path, memory: Memory, saved_ms: int, journal: int = 0) -> No
 
 
 def load(directory: Path) -> Iterator[Remembered]:
-    """What was saved, in its order, and what the journals make of it; nothing without files, or with a damaged one."""
+    """What was saved, in its order, and what the journals make of it: all that can be read. Never raises.
+
+    What is damaged is put aside, with a warning, and what else can be read of it is used.
+    """
     path = directory / FILE
+    saved = _Saved()
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
-        document = json.loads(path.read_bytes())
-        rows = list(_rows(document))
-        begin = document.get("journal")
+        saved.read(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        rows, begin = [], 0
+        pass
     except OSError as error:
         log.warning("choice of the last run unreadable file=%s error=%r", path, str(error))
-        return iter(())
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        aside = path.with_suffix(".damaged")
-        log.warning("choice of the last run damaged file=%s error=%r put_aside=%s", path, str(error), aside)
-        try:
-            os.replace(path, aside)
-        except OSError as failure:
-            log.warning("damaged file stays file=%s error=%r", path, str(failure))
-        return iter(())
-    if not isinstance(begin, int):  # of a version that kept no journal: what there is belongs to something older
-        return iter(rows)
+    except (ValueError, RecursionError) as error:
+        log.warning("choice of the last run damaged file=%s error=%r", path, str(error))
+        put_aside(path)
+    else:
+        if saved.wrong:
+            what = (path, saved.wrong, str(saved.problem), len(saved.rows))
+            log.warning("choice of the last run damaged file=%s wrong=%d first=%r read=%d", *what)
+            put_aside(path, stays=True)
+    if saved.begin is None:  # of a version that kept no journal: what there is belongs to something older
+        return iter(saved.rows)
     later: dict[Prefix, Remembered] = {}
     for number, journal in _journals(directory):
-        if number >= begin:
+        if number >= saved.begin:
             later.update((row[0], row) for row in _lines(journal))
-    return iter([*(row for row in rows if row[0] not in later), *later.values()])
+    return iter([*(row for row in saved.rows if row[0] not in later), *later.values()])
 
 
-def _rows(document: object) -> Iterator[Remembered]:
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise ValueError(f"it is not of version {VERSION}")
-    for family in Family:
-        for line in document["families"].get(family.label, []):
-            row = _row(line)
-            if family_of(row[0]) is not family:
-                raise ValueError(f"a line is impossible: {line!r}")
-            yield row
+class _Saved:
+    """What can be read of a whole file."""
+
+    def __init__(self) -> None:
+        self.rows: list[Remembered] = []
+        self.begin: int | None = 0
+        """The journal that goes on from the file; None if none does."""
+        self.wrong = 0
+        self.problem: ValueError | None = None
+        """What was wrong first."""
+
+    def read(self, document: object) -> None:
+        """ValueError if nothing of it can be used."""
+        if not isinstance(document, dict) or document.get("version") != VERSION:
+            self.begin = None
+            raise ValueError(f"it is not of version {VERSION}")
+        begin = document.get("journal")
+        if begin is None or type(begin) is int:
+            self.begin = begin
+        else:
+            self._note(ValueError(f"the number of its journal is none: {reprlib.repr(begin)}"))
+        families = document.get("families")
+        if not isinstance(families, dict):
+            raise ValueError("it has no families")
+        for family in Family:
+            lines = families.get(family.label, [])
+            if not isinstance(lines, list):
+                self._note(ValueError(f"{family.label} is no list"))
+                continue
+            for line in lines:
+                try:
+                    row = _row(line)
+                    if family_of(row[0]) is not family:
+                        raise ValueError(f"a line is impossible: {reprlib.repr(line)}")
+                except ValueError as error:
+                    self._note(error)
+                else:
+                    self.rows.append(row)
+
+    def _note(self, problem: ValueError) -> None:
+        self.wrong += 1
+        self.problem = self.problem or problem
 
 
 def _row(line: object) -> Remembered:
-    if not isinstance(line, list):
-        raise ValueError(f"a line is none: {line!r}")
+    """A row of the file or of a journal. ValueError for any other JSON value."""
+    if not isinstance(line, list) or len(line) != 4:
+        raise ValueError(f"a line is none: {reprlib.repr(line)}")
     text, rate, samples, chosen = line
-    if not (0 <= rate < 1e18 and 0 <= samples < 1e18):
-        raise ValueError(f"a line is impossible: {line!r}")
+    if not (isinstance(text, str) and _is_number(rate) and _is_number(samples) and chosen in (0, 1)):
+        raise ValueError(f"a line is impossible: {reprlib.repr(line)}")
     return parse_prefix(text), float(rate), float(samples), bool(chosen)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a rate or a number of samples."""
+    return type(value) in (int, float) and 0 <= value < 1e18  # type: ignore[operator]
 
 
 def _line(row: Remembered) -> list[object]:
@@ -125,20 +167,25 @@ def _lines(journal: Path) -> Iterator[Remembered]:
     """The rows of a journal, without lines that make no sense: the end may have been cut off, or the disk full."""
     wrong: Exception | None = None
     try:
+        if journal.stat().st_size > _MOST_JOURNAL:
+            raise ValueError(f"it is larger than {_MOST_JOURNAL} bytes")
         with open(journal, "rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 try:
                     row = _row(json.loads(line)) if line != b"\n" else None
-                except (ValueError, TypeError, RecursionError) as error:
-                    wrong, row = error, None
+                except (ValueError, RecursionError) as error:
+                    wrong, row = wrong or error, None
                 if row is not None:
                     yield row
     except OSError as error:
+        log.warning("journal of the last run unreadable file=%s error=%r", journal, str(error))
+    except ValueError as error:
         wrong = error
     if wrong is not None:
         log.warning("journal of the last run damaged file=%s error=%r", journal, str(wrong))
+        put_aside(journal, kind="choice.journal", stays=True)
 
 
 class Journal:

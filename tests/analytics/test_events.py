@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from fake_arm import HOP_B, VIA_A, VIA_B, FakeEngine, status
 from fed_analytics import Fed, restarted
 from flask.testing import FlaskClient
 from http_xdr import Request, datagram, flow_sample
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from polling import until
 from test_counter_metrics import http, interface, told
 
@@ -287,12 +290,42 @@ def test_definitions_thresholds_and_groups_survive_a_restart(tmp_path: Path) -> 
     assert list(again.top("f")) == ["own_198.51.100.7"]
 
 
-def test_a_file_of_definitions_that_is_damaged_is_left_and_told(
+def test_a_file_of_definitions_that_is_damaged_is_kept_aside_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    aside = tmp_path / "analytics.json.damaged-1"
     for text in ("{", "[]", '{"flows": {"x": {"keys": "nonsense"}, "ok": {"keys": "ipsource"}}, "groups": 7}', "\0"):
         (tmp_path / "analytics.json").write_text(text)
         fed = restarted(tmp_path)
         assert set(fed.analytics.flows.active) == ({"ok"} if "ok" in text else set())
         assert caplog.records
+        assert aside.read_text() == text
         caplog.clear()
+        fed.define("new", keys="ipsource", value="bytes")  # writes the file anew
+        assert aside.read_text() == text
+        assert set(restarted(tmp_path).analytics.flows.active) == {"new"} | ({"ok"} if "ok" in text else set())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["flows", "thresholds", "groups", "odd"]),
+        st.dictionaries(st.sampled_from(["a", "", "b/c", "x" * 80]), JSON | st.fixed_dictionaries(
+            {}, optional={"keys": JSON, "value": JSON, "filter": JSON, "n": JSON, "t": JSON, "metric": JSON, "a": JSON}
+        ), max_size=3) | JSON,
+    )
+)  # fmt: skip
+def test_any_json_in_the_file_of_definitions_is_taken_up_or_kept_aside(
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, object]
+) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    (directory / "analytics.json").write_text(json.dumps(document))
+    restarted(directory)
+    assert (directory / "analytics.json").exists()

@@ -121,6 +121,9 @@ def test_nothing_to_note_makes_no_files(tmp_path: Path) -> None:
         (b'{"10.9.0.0/16": 1}\n', True),
         (b'["10.9.0.0/16",-1,1,1]\n', True),
         (b'["10.9.0.0/16",1,Infinity,1]\n', True),
+        (b"[5,1,1,1]\n", True),
+        (b'["10.9.0.0/16",true,1,1]\n', True),
+        (b"true\n", True),
         (b"[" * 100_000 + b"\n", True),
     ],
 )
@@ -135,7 +138,7 @@ def test_of_a_journal_counts_what_makes_sense(
         file.write(b'["10.8.0.0/16",1,1,1]\n' if warns else b"")
     behind = [(parse_prefix("10.8.0.0/16"), 1.0, 1.0, True)] if warns else []
     assert list(load(tmp_path)) == [*ROWS[Family.IPV4], *behind]
-    assert caplog.text.count("damaged") == warns
+    assert caplog.text.count("journal of the last run damaged") == warns
 
 
 def test_journals_that_do_not_go_on_from_the_file_are_left_out(tmp_path: Path) -> None:
@@ -210,14 +213,10 @@ def test_without_a_file_nothing_is_remembered(tmp_path: Path) -> None:
         b"[]",
         b'{"version": 2, "families": {}}',
         b'{"version": 1}',
-        b'{"version": 1, "families": {"IPv4": [["10.0.0.0/33", 1, 1, 1]]}}',
-        b'{"version": 1, "families": {"IPv4": [["2001:db8::/32", 1, 1, 1]]}}',
-        b'{"version": 1, "families": {"IPv4": [["10.0.0.0/8", "many", 1, 1]]}}',
-        b'{"version": 1, "families": {"IPv4": [["10.0.0.0/8", NaN, 1, 1]]}}',
-        b'{"version": 1, "families": {"IPv4": [["10.0.0.0/8", 1]]}}',
-        b'{"version": 1, "families": {"IPv4": 7}}',
+        b'{"version": 1, "families": []}',
         b"\xff\xfe\x00",
         b"[" * 100_000,
+        b'{"version": 1, "families": {"IPv4": [["10.0.0.0/8", ' + b"9" * 5000 + b", 1, 1]]}}",
     ],
 )
 def test_a_damaged_file_is_put_aside_with_a_warning(
@@ -225,9 +224,143 @@ def test_a_damaged_file_is_put_aside_with_a_warning(
 ) -> None:
     (tmp_path / FILE).write_bytes(content)
     assert list(load(tmp_path)) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["choice.damaged"]
-    assert (tmp_path / "choice.damaged").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["choice.json.damaged-1"]
+    assert (tmp_path / "choice.json.damaged-1").read_bytes() == content
     assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b'[["10.0.0.0/33", 1, 1, 1]]',
+        b'[["2001:db8::/32", 1, 1, 1]]',
+        b'[["10.0.0.0/8", "many", 1, 1]]',
+        b'[["10.0.0.0/8", NaN, 1, 1]]',
+        b'[["10.0.0.0/8", true, 1, 1]]',
+        b'[["10.0.0.0/8", 1e400, 1, 1]]',
+        b'[["10.0.0.0/8", 1, 1, [1]]]',
+        b'[["10.0.0.0/8", 1]]',
+        b"[[5, 1, 1, 1]]",
+        b"7",
+    ],
+)
+def test_what_can_still_be_read_of_a_damaged_file_is_used(
+    tmp_path: Path, rows: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = b'[["2001:db8::/32", 1, 1, 1]]'
+    content = b'{"version": 1, "journal": 1, "families": {"IPv4": ' + rows + b', "IPv6": ' + good + b"}}"
+    (tmp_path / FILE).write_bytes(content)
+    journal = Journal(tmp_path)
+    journal.note([(parse_prefix("10.9.0.0/16"), 1.0, 1.0, True)])
+    journal.close()
+    for _ in range(3):  # a daemon that is killed before it saves
+        assert {row[0] for row in load(tmp_path)} == {parse_prefix("2001:db8::/32"), parse_prefix("10.9.0.0/16")}
+    assert "wrong=1" in caplog.text
+    assert {path.name for path in tmp_path.glob("choice.json*")} == {FILE, "choice.json.damaged-1"}
+    save(tmp_path, ROWS, 0)
+    assert (tmp_path / "choice.json.damaged-1").read_bytes() == content
+
+
+def test_of_a_file_that_says_nothing_the_journals_still_count(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.note(ROWS[Family.IPV6])
+    journal.close()
+    (tmp_path / FILE).write_bytes(b"{")
+    assert list(load(tmp_path)) == ROWS[Family.IPV6]
+
+
+def test_of_files_that_are_damaged_again_and_again_the_latest_are_kept(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / FILE).write_text(f"[{number}]")
+        list(load(tmp_path))
+    kept = sorted(tmp_path.iterdir())
+    assert [path.name for path in kept] == [f"choice.json.damaged-{number}" for number in (1, 2, 3)]
+    assert [path.read_text() for path in kept] == ["[9]", "[8]", "[7]"]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["10.0.0.0/8", "10.0.0.0", "2001:db8::/32", "\ud800", "\0", 10**30, -1, 1e300]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every place of a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+
+
+def with_value(document: object, place: tuple[str | int, ...], value: object) -> object:
+    """The document with another value at one place."""
+    if not place:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)  # type: ignore[call-overload]
+    copy[place[0]] = with_value(copy[place[0]], place[1:], value)
+    return copy
+
+
+DOCUMENT = {
+    "version": 1,
+    "saved_ms": 5,
+    "journal": 1,
+    "families": {"IPv4": [["10.0.0.0/8", 1, 1, 1], ["192.0.2.0/24", 1, 1, 0]], "IPv6": [["2001:db8::/32", 1, 1, 1]]},
+}
+LINES = [["10.9.0.0/16", 1, 1, 1], ["2001:db8:9::/48", 1, 1, 0]]
+
+
+def is_right(rows: Iterable[Remembered]) -> bool:
+    """Whether an engine can take the rows."""
+    return all(
+        len(prefix[0]) in (4, 16) and mask(*prefix) == prefix[0] and 0 <= rate < 1e18 and 0 <= samples < 1e18
+        and type(chosen) is bool
+        for prefix, rate, samples, chosen in rows
+    )  # fmt: skip
+
+
+@given(st.sampled_from(places(DOCUMENT)), JSON, st.sampled_from(places(LINES)), JSON)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_any_json_at_any_place_of_the_file_and_the_journal_is_put_aside_or_used(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[str | int, ...], value: object,
+    line: tuple[str | int, ...], other: object,
+) -> None:  # fmt: skip
+    directory = tmp_path_factory.mktemp("state")
+    (directory / FILE).write_text(json.dumps(with_value(DOCUMENT, place, value)))
+    lines = with_value(LINES, line, other)
+    journal = "".join(json.dumps(each) + "\n" for each in (lines if isinstance(lines, list) else [lines]))
+    (directory / JOURNAL.format(1)).write_text(journal)
+    found = list(load(directory))
+    assert is_right(found)
+    if place[:1] == ("families",) and len(place) > 2:
+        # one line is touched, the others stand
+        family, index = place[1], place[2]
+        untouched = [row for name, rows in DOCUMENT["families"].items() for at, row in enumerate(rows)
+                     if (name, at) != (family, index)]  # type: ignore[attr-defined]  # fmt: skip
+        assert {parse_prefix(row[0]) for row in untouched} <= {row[0] for row in found}
+    wrong = json.loads((directory / FILE).read_text()) if (directory / FILE).exists() else None
+    assert wrong is not None or (directory / "choice.json.damaged-1").exists()
+    assert (directory / JOURNAL.format(1)).read_text() == journal
+    assert len(list(directory.iterdir())) <= 4
+    keeper = Keeper(directory, lambda turn: (turn(), ROWS), lambda: 0)
+    keeper.start()
+    keeper.stop(ROWS)
+    assert {row[0] for row in load(directory)} == {row[0] for rows in ROWS.values() for row in rows}
+
+
+def test_a_damaged_journal_can_be_looked_at_when_the_next_save_has_deleted_it(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL.format(4)
+    path.write_text('[5,1,1,1]\n["10.9.0.0/16",1,1,1]\n')
+    assert [row[0] for row in load(tmp_path)] == [parse_prefix("10.9.0.0/16")]
+    keeper = Keeper(tmp_path, lambda turn: (turn(), ROWS), lambda: 0)
+    keeper.start()
+    keeper.stop(ROWS)
+    assert not path.exists()
+    assert (tmp_path / "choice.journal.damaged-1").read_text().startswith("[5,1,1,1]")
 
 
 def test_a_save_that_fails_leaves_the_old_file_and_its_journal_and_is_logged_once(
