@@ -18,10 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Final, Protocol, TypeVar
 
 from arm.core.engine import Engine
+from arm.daemon.waiting import Waiting
 from arm.model import (
     Applied,
     Event,
@@ -111,7 +112,7 @@ class EngineLoop:
         if keep is not None:
             engine.keep_turns()
         self._clock = clock
-        self._queue: SimpleQueue[Event | _Question | _Action | None] = SimpleQueue()
+        self._queue: Waiting[Event | _Question | _Action | None] = Waiting()
         self._turn = threading.Lock()
         self._settled = False
         """The table is there."""
@@ -218,11 +219,11 @@ class EngineLoop:
             due = min(next_take, next_tick)
             self.busy = False
             try:
-                item = self._queue.get(timeout=max(due - clock(), 0.0))
+                item = self._queue.get(due - clock())
                 self.busy = True
                 self._serve(item)
                 while clock() < due:
-                    self._serve(self._queue.get_nowait())
+                    self._serve(self._queue.get(0.0))
             except Empty:
                 pass
             self.busy = True

@@ -14,6 +14,9 @@ agree, prefix by prefix, on what stands when all answers are in:
 - Drift. A target tells it between two plans only, so that its place among the answers says what it follows. What was
   lost counts as a failed change, for plans that do not know of it yet.
 - Next hops. NextHopDown and NextHopUp come at any time. For each next hop the latest one says how it is.
+- Bounds. A target lets a bounded number of changes wait. When more do (it hangs, or has been slower than the engine for
+  long), it says TargetDown, drops what waits and everything that is planned from before, and comes back with TargetUp
+  and what is really installed: that is quicker to put right than a long list of old changes, and never wrong.
 
 What stands at a prefix is then: what stood before the oldest plan in flight, then each change in its order if it was
 made, then nothing if a Drift said so. The engine keeps these accounts in arm/core/inflight.py.

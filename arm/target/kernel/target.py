@@ -24,7 +24,7 @@ from arm.target.kernel.channel import Channel, Requests
 from arm.target.kernel.hardware import Reader, Readings, find_reader
 from arm.target.kernel.nexthops import Group
 from arm.target.kernel.session import KernelSession, KernelSettings
-from arm.target.kernel.view import next_hop_of, read_installed
+from arm.target.kernel.view import flush_kernel, next_hop_of, read_installed
 from arm.target.kernel.work import Work
 from arm.worker import OnFailure, Worker
 
@@ -35,6 +35,9 @@ CAPACITY_SECONDS = 10.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 STOP_SECONDS, READER_SECONDS = 20.0, 1.0
 """The longest waits for the two threads at the end; the unit's TimeoutStopSec is 30 s."""
+PENDING_LIMIT = 250_000
+"""Changes that may wait for the thread: as many routes as the largest tables hold."""
+TOO_SLOW = "the kernel takes changes slower than they come: it is read anew"
 UNREADABLE_SECONDS = 600.0
 """Between two log lines about the same fault of the hardware's answers."""
 
@@ -50,6 +53,10 @@ def settings_of(config: TargetConfig, *, netns: str | None = None) -> KernelSett
         backup=config.backup,
         netns=netns,
     )
+
+
+class _BehindError(Exception):
+    """More changes wait than PENDING_LIMIT: they are given up, and the kernel is read anew."""
 
 
 class KernelTarget:
@@ -69,6 +76,11 @@ class KernelTarget:
         self._wrap = wrap
         self._emit: Emit = _nowhere
         self._plans: deque[Plan] = deque()
+        self._queued = 0
+        """Changes that were ever queued; the engine's thread counts."""
+        self._taken = 0
+        """Those of them that wait no more; the target's thread counts."""
+        self._behind = threading.Event()
         self._readings: deque[Readings] = deque(maxlen=1)
         self._last_readings: Readings = {}
         self._wake, self._woken = socket.socketpair()
@@ -89,8 +101,16 @@ class KernelTarget:
         self._reader.start()
 
     def apply(self, plan: Plan) -> None:
-        """Queue a plan."""
-        self._plans.append(plan)
+        """Queue a plan. If too many changes wait already, the target is down until the kernel has been read anew."""
+        if self._behind.is_set():
+            return  # TargetDown is told, and what starts from before it counts no more
+        if self._queued - self._taken > PENDING_LIMIT:
+            self._behind.set()
+            log.error("target down reason=%r waiting=%d", TOO_SLOW, self._queued - self._taken)
+            self._emit(TargetDown(TOO_SLOW))
+        else:
+            self._queued += len(plan.changes)
+            self._plans.append(plan)
         self._awake()
 
     def resize(self, slots: Mapping[Family, int]) -> None:
@@ -100,7 +120,10 @@ class KernelTarget:
 
     def status(self) -> TargetStatus:
         """A consistent picture for the status page."""
-        return replace(self._status, pending=sum(len(plan.changes) for plan in tuple(self._plans)))
+        status = self._status
+        if self._behind.is_set():
+            status = replace(status, up=False, reason=TOO_SLOW)
+        return replace(status, pending=self._queued - self._taken)
 
     def holding(self) -> Holding | None:
         """ARM's routes as the kernel has them now."""
@@ -140,6 +163,8 @@ class KernelTarget:
             try:
                 self._session()
                 return
+            except _BehindError:
+                self._drop_plans()
             except OSError as error:
                 self._down(f"the kernel does not answer: {error.strerror or error}")
             except BaseException as error:
@@ -147,13 +172,27 @@ class KernelTarget:
                 raise
             retry = FIRST_RETRY if time.monotonic() - started > LAST_RETRY else min(2 * retry, LAST_RETRY)
             if self._stopping.wait(retry):
+                self._end_while_down()
                 return
+
+    def _end_while_down(self) -> None:
+        """Without a session, a flush opens one for itself."""
+        if not self._flush:
+            return
+        try:
+            flush_kernel(self._settings)
+        except OSError as error:
+            log.error("routes not flushed, they stay for the next start reason=%r", str(error))
 
     def _down(self, reason: str) -> None:
         log.error("target down reason=%r", reason)
-        self._plans.clear()
+        self._drop_plans()
         self._status = replace(self._status, up=False, reason=reason)
         self._emit(TargetDown(reason))
+
+    def _drop_plans(self) -> None:
+        while self._plans:
+            self._taken += len(self._plans.popleft().changes)
 
     def _session(self) -> None:
         """Work until told to stop; OSError if the kernel's state has to be read anew."""
@@ -161,6 +200,7 @@ class KernelTarget:
         try:
             up = session.open(time.monotonic())
             self._epoch += 1
+            self._behind.clear()
             self._numbers = session.nexthops.by_number
             self._status = replace(self._status, up=True, reason="")
             work = Work(session, self._settings, self._emit, time.monotonic())
@@ -184,10 +224,12 @@ class KernelTarget:
                     if key.data == "plans":
                         self._woken.recv(4096)
                 session.listen()
-                while self._plans:
+                while self._plans and not self._behind.is_set():
                     self._apply(work)
                 if self._stopping.is_set():
                     return
+                if self._behind.is_set():
+                    raise _BehindError
                 now = time.monotonic()
                 readings = self._readings.popleft() if self._readings else {}
                 self._last_readings = readings or self._last_readings
@@ -201,9 +243,11 @@ class KernelTarget:
         plan = self._plans[0]
         if plan.epoch not in (0, self._epoch):
             self._plans.popleft()  # it starts from what was there before the kernel was read anew
+            self._taken += len(plan.changes)
             return
         applied = work.apply(plan, time.monotonic())
         self._plans.popleft()
+        self._taken += len(plan.changes)
         status = self._status
         self._status = replace(
             status,

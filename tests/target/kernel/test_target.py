@@ -287,6 +287,80 @@ def test_hardware_that_cannot_be_understood_is_asked_again_and_logged_once(switc
     assert caplog.text.count("hardware does not tell its capacity") == 1
 
 
+class Stuck:
+    """A kernel that does not answer while it is closed."""
+
+    def __init__(self, channel, gate) -> None:
+        self._channel = channel
+        self._gate = gate
+        self.reserve, self.request, self.dump = channel.reserve, channel.request, channel.dump
+
+    def execute(self, packed, first):
+        assert self._gate.wait(60.0)
+        return self._channel.execute(packed, first)
+
+
+@pytest.fixture
+def stuck(switch, events, monkeypatch):
+    """A target, and the gate in front of its kernel, open."""
+    monkeypatch.setattr("arm.target.kernel.target.PENDING_LIMIT", 100)
+    gate = threading.Event()
+    gate.set()
+    made = KernelTarget(KernelSettings(netns=switch.name), find=lambda: None, wrap=lambda channel: Stuck(channel, gate))
+    made.start(events.append)
+    wait_for(lambda: events.of(TargetUp))
+    yield made, gate
+    gate.set()
+    made.stop(flush=True)
+
+
+def test_what_waits_for_a_kernel_that_hangs_is_bounded_and_it_is_read_anew_when_it_answers(switch, events, stuck):
+    target, gate = stuck
+    do(target, events, replace(many(5), epoch=1))
+    gate.clear()
+    for number in range(2000):
+        target.apply(replace(many(10, start=10 * number), epoch=1))
+        assert target.status().pending <= 110
+    status = target.status()
+    assert not status.up
+    assert status.reason == "the kernel takes changes slower than they come: it is read anew"
+    assert len(events.of(TargetDown)) == 1
+    gate.set()
+    wait_for(lambda: len(events.of(TargetUp)) == 2)
+    up = events.of(TargetUp)[1]
+    assert up.epoch == 2
+    assert {f"{'.'.join(map(str, address))}/{length}" for address, length in up.found} == switch.own().keys()
+    assert target.status().up
+    assert target.status().pending == 0
+    target.apply(replace(many(10, start=500), epoch=1))  # planned before the kernel was read
+    assert do(target, events, replace(plan(put(Q4, "10.0.1.2")), epoch=2)).failed == []
+    assert Q4 in switch.own()
+
+
+def test_a_target_that_is_behind_still_flushes_when_it_stops(switch, events, stuck):
+    target, gate = stuck
+    do(target, events, replace(many(5), epoch=1))
+    gate.clear()
+    for number in range(30):
+        target.apply(replace(many(10, start=10 * number), epoch=1))
+    wait_for(lambda: events.of(TargetDown))
+    stopping = threading.Thread(target=target.stop, kwargs={"flush": True})
+    stopping.start()
+    gate.set()
+    stopping.join(10.0)
+    assert not stopping.is_alive()
+    assert switch.own() == {}
+
+
+def test_a_kernel_that_hangs_for_ever_does_not_hold_up_the_stop(switch, events, stuck, monkeypatch, caplog):
+    monkeypatch.setattr("arm.target.kernel.target.STOP_SECONDS", 0.1)
+    target, gate = stuck
+    gate.clear()
+    target.apply(replace(many(5), epoch=1))
+    target.stop(flush=True)
+    assert "the kernel holds it" in caplog.text
+
+
 def test_the_configuration_becomes_the_settings(switch):
     settings = settings_of(
         TargetConfig(kind="kernel", table=1001, metric=7, protocol=211, prefixes=5, prefixes6=6, backup=False)
