@@ -28,6 +28,7 @@ from arm.daemon.memory import Keeper, load
 from arm.daemon.reload import compare
 from arm.daemon.rights import give_up
 from arm.daemon.sockets import Sockets, open_all
+from arm.daemon.tasks import web_threads
 from arm.geo import Countries
 from arm.model import FAMILIES, Family, Plan, Remembered, Status, family_of, parse_address
 from arm.observe import logs
@@ -39,7 +40,7 @@ from arm.sflow import datagram
 from arm.sflow.listener import Listener
 from arm.target.base import Target
 from arm.web.app import create_app
-from arm.web.server import THREADS, Server
+from arm.web.server import Server
 from arm.worker import OnFailure
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ class Daemon:
         self.web = Server(
             create_app(self.board, config, analytics=self.analytics, geo=countries, current=lambda: self._config),
             sockets.http,
-            threads=THREADS + config.analytics.clients,
+            threads=web_threads(config.analytics.clients),
             on_failure=self._fail,
         )
         self._summary = Summary()

@@ -29,6 +29,8 @@ REMEMBERED_SECONDS = 60
 """How far back `earlier` can see."""
 SHARED_SECONDS = 0.5
 """How long an answer is given to others: half of what the page takes between two questions."""
+RENEWALS = 4
+"""Answers that are made anew behind the backs of those who ask, at a time; each is a thread."""
 _SHARED_ANSWERS = 64
 _FORGOTTEN_SECONDS = 30.0
 
@@ -66,6 +68,7 @@ class Board:
         self._trend = Trend()
         self._shared: dict[Hashable, _Shared] = {}
         self._unmade = RateLimiter(burst=1)
+        self._renewals = threading.BoundedSemaphore(RENEWALS)
         self.switch = SwitchCounters()
         """What the switch's own counters say."""
         self.holding: Callable[[], Holding | None] = lambda: None
@@ -135,11 +138,7 @@ class Board:
                 shared = self._shared[key] = _Shared(threading.Lock())
         if seconds < self._clock() - shared.at <= seconds + stale:
             if shared.lock.acquire(blocking=False):
-                try:
-                    threading.Thread(target=self._renew, args=(shared, make), name="renew", daemon=True).start()
-                except RuntimeError:
-                    shared.lock.release()
-                    raise
+                self._begin_to_renew(shared, make)
             old: T = shared.answer
             return old
         with shared.lock:
@@ -156,6 +155,18 @@ class Board:
         if len(self._shared) >= _SHARED_ANSWERS:
             self._shared.clear()
 
+    def _begin_to_renew(self, shared: _Shared, make: Callable[[], object]) -> None:
+        """Have an answer made anew, whose lock is held; later if many are, or if there is no room for a thread."""
+        if not self._renewals.acquire(blocking=False):
+            shared.lock.release()
+            return
+        try:
+            threading.Thread(target=self._renew, args=(shared, make), name="renew", daemon=True).start()
+        except RuntimeError as error:
+            log.debug("answer not renewed: %s", error)
+            shared.lock.release()
+            self._renewals.release()
+
     def _renew(self, shared: _Shared, make: Callable[[], object]) -> None:
         """Make an answer anew; its lock is held. Where that fails the old one only grows older."""
         try:
@@ -171,3 +182,4 @@ class Board:
                 log.exception("answer not renewed: this is a bug in arm not_logged=%d", missed)
         finally:
             shared.lock.release()
+            self._renewals.release()

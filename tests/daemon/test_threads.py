@@ -23,8 +23,9 @@ from arm.config import AnalyticsConfig, Config, load
 from arm.daemon import Daemon
 from arm.daemon.memory import Keeper
 from arm.daemon.sockets import Sockets
+from arm.daemon.tasks import COMMANDS, PARTS, most_tasks, web_threads
 from arm.model import Family, parse_prefix
-from arm.observe.board import Board
+from arm.observe.board import RENEWALS, Board
 from arm.sflow.listener import Listener, open_socket
 from arm.target.kernel import KernelTarget
 from arm.web.app import create_app
@@ -266,6 +267,21 @@ def test_a_thread_that_fails_ends_the_daemon_with_70(
     assert "stopped after a failure" in caplog.text
     alive = {thread.name for thread in threading.enumerate()}
     assert not alive & {*THREADS}
+
+
+@pytest.mark.root
+def test_a_daemon_has_as_many_threads_as_the_unit_counts_for_it(configured: Callable[[str], Config]) -> None:
+    config = configured("kernel")
+    before = set(threading.enumerate())
+    running = Running(config, apart=True)
+    try:
+        until(lambda: running.published)
+        made = {thread.name for thread in set(threading.enumerate()) - before}
+        assert {name for name in PARTS if name not in ("engine", "target-capacity")} <= made
+        assert len(made) <= most_tasks(config.analytics.clients) - RENEWALS - COMMANDS
+        assert sum(name.startswith("waitress") for name in made) == web_threads(config.analytics.clients)
+    finally:
+        assert running.end() == 0
 
 
 def test_a_part_that_does_not_stop_as_it_should_keeps_no_other_from_it(

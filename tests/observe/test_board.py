@@ -10,7 +10,7 @@ from fake_arm import NOW_MS, FakeEngine, status
 from polling import until
 
 from arm.model import Family
-from arm.observe.board import Board, Busy, Starting
+from arm.observe.board import RENEWALS, Board, Busy, Starting
 from arm.observe.reader import Reader
 
 
@@ -212,3 +212,29 @@ def test_a_bug_in_an_answer_that_is_renewed_is_logged_and_told_to_who_asks_next(
     now[0] = 30.0
     with pytest.raises(ZeroDivisionError):
         board.once("key", 2.0, make, stale=8.0)
+
+
+def test_only_so_many_answers_are_renewed_at_a_time() -> None:
+    now = [0.0]
+    board = Board(FakeEngine().ask, clock=lambda: now[0])
+    gate = threading.Event()
+    making = []
+
+    def make(key: int) -> int:
+        if now[0]:
+            making.append(key)
+            assert gate.wait(10.0)
+        return int(now[0])
+
+    for key in range(12):
+        board.once(key, 2.0, lambda key=key: make(key), stale=8.0)  # type: ignore[misc]
+    now[0] = 3.0
+    try:
+        for key in range(12):
+            assert board.once(key, 2.0, lambda key=key: make(key), stale=8.0) == 0  # type: ignore[misc]
+        until(lambda: len(making) == RENEWALS)
+        assert sum(thread.name == "renew" for thread in threading.enumerate()) == RENEWALS
+    finally:
+        gate.set()
+    # the others have their turn
+    until(lambda: all(board.once(k, 2.0, lambda k=k: make(k), stale=8.0) == 3 for k in range(12)))  # type: ignore[misc]
