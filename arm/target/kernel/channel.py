@@ -4,6 +4,9 @@
 out one after the other, goes on after one that fails, answers each failure with its sequence number, and the last one
 of the buffer in any case. So the answers to a buffer are complete when the last one's is there.
 
+An answer counts if the kernel sent it (port id 0), and has to come within ANSWER_SECONDS: the kernel carries requests
+out while they are sent, so what has not come by then is lost.
+
 `Monitor` reads what changes. What the channel itself changes is filtered out by the kernel (a socket filter on the
 sender's port id, linux/filter.h): a hundred thousand routes of ARM's own make not one notification to read.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +26,7 @@ from pyroute2.netns import create_socket
 
 from arm.target.kernel import netlink as nl
 
+SO_RCVTIMEO = 20
 SO_RCVBUFFORCE = 33
 SO_ATTACH_FILTER = 26
 SOL_NETLINK = 270
@@ -32,6 +37,9 @@ REQUEST_BUFFER = 8 << 20
 """Octets: holds the answers to a buffer of requests that all fail."""
 MONITOR_BUFFER = 64 << 20
 DUMP_ATTEMPTS = 5
+ANSWER_SECONDS = 10.0
+KERNEL = 0
+"""Port id of the kernel, as the sender of a message."""
 FIRST_SEQUENCE, LAST_SEQUENCE = 1, 1 << 31
 
 
@@ -75,6 +83,8 @@ class Channel:
     def __init__(self, netns: str | None = None) -> None:
         self._socket = _open(netns)
         _receive_buffer(self._socket, REQUEST_BUFFER)
+        whole, rest = divmod(round(ANSWER_SECONDS * 1e6), 1_000_000)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVTIMEO, struct.pack("@ll", whole, rest))
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = FIRST_SEQUENCE
@@ -95,13 +105,11 @@ class Channel:
     def execute(self, messages: Sequence[bytes], first: int) -> Mapping[int, nl.Refusal]:
         if not messages:
             return {}
-        last = bytearray(messages[-1])
-        last[6] |= nl.NLM_F_ACK
-        self._socket.send(b"".join([*messages[:-1], last]))
+        self._socket.send(b"".join([*messages[:-1], nl.acknowledged(messages[-1])]))
         refused: dict[int, nl.Refusal] = {}
         final = first + len(messages) - 1
         while True:
-            data = self._socket.recv(READ_SIZE)
+            data = self._receive()
             for kind, flags, sequence, _, start, end in nl.frames(data):
                 if kind != nl.NLMSG_ERROR or not first <= sequence <= final:
                     continue  # the answer to a request that was given up
@@ -112,9 +120,17 @@ class Channel:
 
     def request(self, message: bytes) -> nl.Refusal | None:
         first = self.reserve(1)
-        numbered = bytearray(message)
-        struct.pack_into("=I", numbered, 8, first)
-        return self.execute([bytes(numbered)], first).get(0)
+        return self.execute([nl.numbered(message, first)], first).get(0)
+
+    def _receive(self) -> bytes:
+        """The next buffer of the kernel's; TimeoutError if there is none in time."""
+        while True:
+            try:
+                data, (sender, _) = self._socket.recvfrom(READ_SIZE)
+            except BlockingIOError:
+                raise TimeoutError(errno.ETIMEDOUT, f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
+            if sender == KERNEL:
+                return bytes(data)
 
     def dump(self, request: bytes) -> list[bytes]:
         """Repeats a dump that the kernel marks as inconsistent; the last attempt counts, for it is repaired later."""
@@ -128,15 +144,14 @@ class Channel:
     def stream(self, request: bytes) -> Iterator[bytes]:
         """The buffers of a dump as they come; nothing else may be asked meanwhile.
 
-        `interrupted` is true afterwards if the table changed while it was read. OSError if the kernel refuses.
+        `interrupted` is true afterwards if the table changed while it was read. OSError if the kernel refuses, or if it
+        breaks off: what came until then is not the whole.
         """
         sequence = self.reserve(1)
-        numbered = bytearray(request)
-        struct.pack_into("=I", numbered, 8, sequence)
-        self._socket.send(numbered)
+        self._socket.send(nl.numbered(request, sequence))
         self.interrupted = False
         while True:
-            data = self._socket.recv(READ_SIZE)
+            data = self._receive()
             done = False
             for kind, flags, of, _, start, end in nl.frames(data):
                 if of != sequence:
@@ -145,6 +160,8 @@ class Channel:
                 done = done or kind == nl.NLMSG_DONE
                 if kind == nl.NLMSG_ERROR and (what := nl.refusal(data, flags, start, end)) is not None:
                     raise OSError(what.number, str(what))
+                if kind == nl.NLMSG_DONE and (code := nl.done_error(data, start, end)):
+                    raise OSError(code, f"the kernel broke off a dump: {os.strerror(code).lower()}")
             else:
                 yield data
             if done:
@@ -178,11 +195,13 @@ class Monitor:
         with contextlib.suppress(BlockingIOError):
             for _ in range(most):
                 try:
-                    yield self._socket.recv(READ_SIZE)
+                    data, (sender, _) = self._socket.recvfrom(READ_SIZE)
                 except OSError as error:
                     if error.errno == errno.ENOBUFS:
                         raise OverrunError from None
                     raise
+                if sender == KERNEL:
+                    yield data
 
 
 def _drop_sender(sock: socket.socket, port: int) -> None:

@@ -132,13 +132,36 @@ def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
     return HEADER.pack(length, kind, flags | NLM_F_REQUEST, sequence, 0) + payload + bytes(-length & 3)
 
 
+def acknowledged(request: bytes) -> bytes:
+    """The same request with NLM_F_ACK: the kernel answers it also when all goes well."""
+    length, kind, flags, sequence, port = HEADER.unpack_from(request)
+    return HEADER.pack(length, kind, flags | NLM_F_ACK, sequence, port) + request[16:]
+
+
+def numbered(request: bytes, sequence: int) -> bytes:
+    """The same request with another sequence number."""
+    length, kind, flags, _, port = HEADER.unpack_from(request)
+    return HEADER.pack(length, kind, flags, sequence, port) + request[16:]
+
+
+def done_error(data: bytes, start: int, end: int) -> int:
+    """The error, positive, with which the kernel ended a dump by NLMSG_DONE; 0 if the dump is whole."""
+    code: int = struct.unpack_from("=i", data, start)[0] if end - start >= 4 else 0
+    return max(0, -code)
+
+
 def number(value: bytes | None) -> int | None:
     """The 32-bit number in an attribute's value, None without one."""
     return U32.unpack(value)[0] if value is not None and len(value) == 4 else None
 
 
 def refusal(data: bytes, flags: int, start: int, end: int) -> Refusal | None:
-    """What an NLMSG_ERROR says; None if it is an acknowledgement. The socket must have NETLINK_CAP_ACK set."""
+    """What an NLMSG_ERROR says; None if it is an acknowledgement. The socket must have NETLINK_CAP_ACK set.
+
+    OSError if it is too short to say anything.
+    """
+    if end - start < 4:
+        raise OSError(errno.EBADMSG, "an answer of the kernel is cut off")
     code = struct.unpack_from("=i", data, start)[0]
     if code == 0:
         return None
