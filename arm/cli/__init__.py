@@ -128,6 +128,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from arm.signals import held_reload
+
+    with held_reload():
+        return _run_daemon(arguments)
+
+
+def _run_daemon(arguments: argparse.Namespace) -> int:
     import logging
 
     from arm.config import ConfigError, advice, load

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import logging
 import resource
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +37,7 @@ from arm.observe.summary import Summary, one_line
 from arm.observe.switch import SwitchCounters
 from arm.sflow import datagram
 from arm.sflow.listener import Listener
+from arm.signals import handle
 from arm.target.base import Target
 from arm.web.app import create_app
 from arm.web.server import Server
@@ -330,13 +330,14 @@ def resident_bytes() -> int:
 
 
 def run(config: Config, *, source: str | None = None, vrf: str | None = None) -> int:
-    """`arm run`: until SIGTERM or SIGINT; SIGHUP reads `source` again. OSError if a socket cannot be had."""
+    """`arm run`: until SIGTERM or SIGINT; SIGHUP reads `source` again. OSError if a socket cannot be had.
+
+    Called in `held_reload`, so that a SIGHUP that comes before this is acted on, too.
+    """
     sockets = open_all(config, vrf)
     give_up(config.target.kind)
     daemon = Daemon(config, sockets, source=source, vrf=vrf)
     threading.excepthook = daemon.unheard
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: daemon.stop())
-        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+        handle(stop=daemon.stop, reload=daemon.reload)
     return daemon.run()
