@@ -153,6 +153,7 @@ class NextHops:
         for number in self._objects.groups():
             self._objects.drop(number)
         self._objects.drop_unused_paths()
+        self._objects.unclaim()
         self.groups.clear()
         self.by_number.clear()
         self._news.clear()

@@ -29,6 +29,10 @@ Members: TypeAlias = Sequence[tuple[Path | None, int]]
 """What a group holds: paths (None: a blackhole) with their weights."""
 
 
+class NumbersTakenError(OSError):
+    """Another instance of ARM uses the numbers that this one's table would have."""
+
+
 class Objects:
     """ARM's nexthop objects of one table."""
 
@@ -56,6 +60,39 @@ class Objects:
     def owns(self, entry: NexthopMessage) -> bool:
         """Whether an object is ARM's, by protocol number and range of its number."""
         return entry.protocol == self._protocol and identifiers.is_ours(entry.number, self._table)
+
+    def claim(self) -> None:
+        """Claim the numbers of the table, before any object is made or removed. NumbersTakenError if others have them.
+
+        Two that come at the same moment both see each other, and both give way.
+        """
+        self._check_claims()
+        number = identifiers.claim(self._table)
+        refused = self._send(messages.put_blackhole(number, nl.AF_INET, self._protocol))
+        if refused is not None:
+            # without it nothing else is refused either; the loopback interface that is still down is one reason
+            log.warning("numbers of nexthop objects not claimed reason=%r", str(refused))
+            return
+        try:
+            self._check_claims()
+        except NumbersTakenError:
+            self._send(messages.drop_nexthop(number))
+            raise
+
+    def _check_claims(self) -> None:
+        for number, entry in self.reload().items():
+            other = identifiers.claimed_by(number, self._table) if entry.protocol == self._protocol else None
+            if other is not None:
+                text = (
+                    f"the ARM for table {other} has the nexthop numbers that table {self._table} would have, as both "
+                    f"end in {self._table & 0xFF:#04x} (hexadecimal): use another table; if that ARM is gone for good, "
+                    "take its routes out by 'arm flush' with its configuration"
+                )
+                raise NumbersTakenError(errno.EADDRINUSE, text)
+
+    def unclaim(self) -> None:
+        """Leave the numbers to others: for when no route and no object is left."""
+        self._send(messages.drop_nexthop(identifiers.claim(self._table)))
 
     def probe(self) -> None:
         """Find out whether the kernel has resilient groups (5.13 and later); before any group is made."""

@@ -106,9 +106,10 @@ class KernelSession:
         self._channel.close()
 
     def open(self, now: float) -> TargetUp:
-        """Read the kernel, take up what is ARM's, and say what that is."""
+        """Read the kernel, take up what is ARM's, and say what that is. OSError, NumbersTakenError among them."""
         self._now = now
         self._next_audit, self._next_forget = now + AUDIT_SECONDS, now + FORGET_SECONDS
+        self.objects.claim()
         self.nexthops.reload()
         self.objects.probe()
         own = read_kernel(self._requests, self._topology, table=self._settings.table)

@@ -23,6 +23,7 @@ from arm.target.base import Emit
 from arm.target.kernel.channel import Channel, Requests
 from arm.target.kernel.hardware import Reader, Readings, find_reader
 from arm.target.kernel.nexthops import Group
+from arm.target.kernel.objects import NumbersTakenError
 from arm.target.kernel.session import KernelSession, KernelSettings
 from arm.target.kernel.view import flush_kernel, next_hop_of, read_installed
 from arm.target.kernel.work import Work
@@ -165,6 +166,8 @@ class KernelTarget:
                 return
             except _BehindError:
                 self._drop_plans()
+            except NumbersTakenError as error:
+                self._down(str(error.strerror))
             except OSError as error:
                 self._down(f"the kernel does not answer: {error.strerror or error}")
             except BaseException as error:
