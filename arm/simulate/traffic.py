@@ -67,6 +67,8 @@ class Generator:
         """`active` destinations, `rate` packets a second."""
         self.table = table
         self.rate = rate
+        self._turn = threading.Lock()
+        """Held while packets are sent, so that `status` counts all or none of them."""
         self.sent = 0
         self.refused = 0
         """Packets the kernel did not take: no route, no buffer."""
@@ -119,6 +121,10 @@ class Generator:
 
     def step(self) -> None:
         """Send what is due since the last call."""
+        with self._turn:
+            self._step()
+
+    def _step(self) -> None:
         now = time.monotonic()
         packets = self.rate * min(now - self._last, _BURST)
         self._last = now
@@ -150,7 +156,11 @@ class Generator:
         self.sent = number
 
     def status(self) -> dict[str, Any]:
-        """What is true now."""
+        """What is true now, between two steps."""
+        with self._turn:
+            return self._status()
+
+    def _status(self) -> dict[str, Any]:
         return {
             "rate": self.rate,
             "active": self._active,
