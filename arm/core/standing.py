@@ -59,7 +59,7 @@ class Standing:
         self.averages = Averages(t, now)
         """The traffic of the last moments, for people; the choice goes by `estimates`."""
         self.estimates = Estimates(now)
-        self.served: dict[Prefix, float] = {}
+        self.served: dict[Prefix, float] = self.averages.keep({})
         """Installed routes and the bytes they have carried, riders included, weighted as in `averages`."""
         self.touched: dict[Prefix, float] = {}
         """When an installed route last carried a sample."""

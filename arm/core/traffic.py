@@ -24,7 +24,7 @@ _FORGET: Final = 12.0
 class Averages:
     """Weighted sums of bytes and samples for each prefix. All times are seconds of one monotonic clock."""
 
-    __slots__ = ("_landmark", "bytes", "samples", "t", "total")
+    __slots__ = ("_kept", "_landmark", "bytes", "samples", "t", "total")
 
     def __init__(self, t: float, now: float) -> None:
         self.t = t
@@ -35,6 +35,12 @@ class Averages:
         """Sum of weight x t x samples; times `scale(now)` it is the number of samples that still count."""
         self.total = 0.0
         """As `bytes`, over everything, with what matched no route."""
+        self._kept = [self.bytes, self.samples]
+
+    def keep(self, sums: dict[Prefix, float]) -> dict[Prefix, float]:
+        """Let sums of these weights that someone else keeps move with the landmark; returns them."""
+        self._kept.append(sums)
+        return sums
 
     def weight(self, now: float) -> float:
         """What a byte counts that arrives now; moves the landmark from time to time, which touches every sum."""
@@ -46,7 +52,7 @@ class Averages:
         return math.exp(age)
 
     def _rescale(self, factor: float) -> None:
-        for sums in (self.bytes, self.samples):
+        for sums in self._kept:
             for prefix, value in sums.items():
                 sums[prefix] = value * factor
         self.total *= factor
