@@ -98,9 +98,8 @@ class FamilyEngine:
         self.sources.add(by_prefix, unrouted >> COUNT_BITS, now)
         if clean and self._bars:
             self._bars = False
-            before = self.fib.pending
             self.planner.drop_orphans()
-            self.selection.sync(before, now)
+            self.selection.sync(now)
         if clean:
             self._backoff.clean(now)
             if not frozen:
@@ -121,15 +120,13 @@ class FamilyEngine:
         default = self.rib.default()
         if default is self.planner.default and not changes:
             return
-        before = self.fib.pending
         if default is not self.planner.default:
             self.planner.default_changed(default)
         if self.fib.entries:
             changes.sort(key=_length)
             for prefix, _, _ in changes:
                 self.planner.route_changed(prefix, self.rib.winner(prefix))
-        if self.fib.pending > before:
-            self.selection.sync(before, now, lost=True)
+        self.selection.sync(now, lost=True)
 
     def settle(self, now: float) -> None:
         """The table is complete for the first time: there is a default, and what was remembered can be chosen again."""
@@ -191,10 +188,9 @@ class FamilyEngine:
         return Entry(Kind.ROUTE, Attributes(_FOUND, next_hop, b""))
 
     def _repair(self, prefixes: Sequence[Prefix], now: float) -> None:
-        before = self.fib.pending
         for prefix in prefixes:
             self.planner.verify(prefix)
-        self.selection.sync(before, now)
+        self.selection.sync(now)
 
     def is_there(self, prefix: Prefix) -> bool:
         """True if what the target held at a prefix counts by now; False while that is only waited with.
@@ -232,16 +228,14 @@ class FamilyEngine:
         self.selection.rebuild_some(tuple(refused), now)
         doubtful = {prefix for prefix, new in refused.items() if new}
         doubtful.update(above for prefix in refused for above in self.fib.ancestors(prefix) if refused.get(above, True))
-        before = self.fib.pending
         for prefix in sorted(doubtful, key=lambda p: p[1]):
             self.planner.distrust(prefix)
-        self.selection.sync(before, now)
+        self.selection.sync(now)
 
     def next_hop_down(self, next_hop: bytes, now: float) -> None:
         """The target cannot reach a next hop: its routes come out."""
-        before = self.fib.pending
         self.planner.next_hop_lost(next_hop)
-        self.selection.sync(before, now, lost=True)
+        self.selection.sync(now, lost=True)
 
     def next_hop_up(self, next_hop: bytes) -> None:
         """It can again: what it took out comes back."""

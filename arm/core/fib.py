@@ -22,7 +22,9 @@ RESENT: Final = "resent"
 class Fib:
     """Installed entries with longest match, parents and children; collects changes until `take` is called."""
 
-    __slots__ = ("_changes", "_tree", "added", "covers", "entries", "family", "removed", "replaced", "undo")
+    __slots__ = (
+        "_changes", "_followed", "_tree", "added", "covers", "entries", "family", "removed", "replaced", "undo",
+    )  # fmt: skip
 
     def __init__(self, family: Family) -> None:
         self.family = family
@@ -31,6 +33,8 @@ class Fib:
         """Entries that are covers."""
         self._tree = PyTricia(family.bits, socket.AF_INET if family is Family.IPV4 else socket.AF_INET6, True)
         self._changes: list[Change] = []
+        self._followed = 0
+        """How many of them `news` has handed out."""
         self.undo: list[Entry | None] = []
         """For each pending change, what stood at its prefix before."""
         self.added = 0
@@ -112,6 +116,7 @@ class Fib:
             for prefix, entry in sorted(self.entries.items(), key=lambda item: -item[0][1])
         ]
         self.undo = [None] * len(self._changes)
+        self._followed = len(self._changes)
 
     def _record(self, change: Change, old: Entry | None) -> None:
         self._changes.append(change)
@@ -127,14 +132,15 @@ class Fib:
         """True if all that stands has been put in since the last take."""
         return len(self._changes) == len(self.entries) and all(old is None for old in self.undo)
 
-    def changes_since(self, position: int) -> list[Change]:
-        """The pending changes from `position` (an earlier `pending`) on."""
-        return self._changes[position:]
+    def news(self) -> list[Change]:
+        """The pending changes that no earlier call has handed out: each of them is followed exactly once."""
+        start, self._followed = self._followed, len(self._changes)
+        return self._changes[start:]
 
     def take(self) -> tuple[list[Change], list[Entry | None]]:
         """The changes since the last call, and what stood at their prefixes before each of them."""
         changes, undo = self._changes, self.undo
-        self._changes, self.undo = [], []
+        self._changes, self.undo, self._followed = [], [], 0
         return changes, undo
 
     def snapshot(self) -> Mapping[Prefix, Entry]:

@@ -288,7 +288,6 @@ class Selection(Standing):
 
     def _take(self, offer: Offer, prefix: Prefix, now: float) -> bool:
         """Put in what is offered for a prefix that misses; False, with nothing changed, if there is no room for it."""
-        before = self.planner.fib.pending
         reason = "new"
         joined = [self.estimates.records[other] for other in offer.joined if other in self.estimates.records]
         if offer.slots > max(self.free, 0):
@@ -305,7 +304,7 @@ class Selection(Standing):
             reason = "aggregate"
         self._moved()
         stands = self.planner.install(offer.prefix, reason, max(self.free, 0))
-        self.sync(before, now)
+        self.sync(now)
         if stands and joined:
             self._add_to(offer.prefix, joined)
         return True
@@ -379,11 +378,11 @@ class Selection(Standing):
         self._shrink(now)
         seconds, self._rounded = now - self._rounded, now
         self._ranking.go_round(seconds)
-        before = self.planner.fib.pending
         for prefix in self.policy.always:
             entry = self.planner.fib.entries.get(prefix)
             if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
                 self.planner.install(prefix, "always", self.planner.free)
+        self.sync(now)
         self._bring_back(now, frozen=frozen)
         if not frozen:
             self._moved()
@@ -392,9 +391,9 @@ class Selection(Standing):
         if clean:
             if not frozen:
                 self._drop_idle(now)
+                self.sync(now)
                 self.averages.forget_idle(now)
                 self.estimates.forget_idle(self.served)
                 self._give_up(now)
             forget(self._gone, now - _RECENT)
             forget(self._refused, now - _RECENT)
-        self.sync(before, now)

@@ -91,7 +91,7 @@ class Standing:
 
     def reconfigure(self, config: SelectionConfig, minvalue: float, now: float) -> None:
         """Go by other rules from now on: what they refuse comes out; what they ask for comes with ticks and samples."""
-        before, pinned = self.planner.fib.pending, self.policy.always
+        pinned = self.policy.always
         self.policy, self.minvalue = Policy(config, self.policy.family), minvalue
         self._idle_timeout, self._reserve = config.idle_timeout, config.reserve
         self._budget.per_second = config.churn
@@ -100,7 +100,7 @@ class Standing:
             allowed = prefix in self.policy.always or self.policy.refusal(prefix) is None
             if not allowed and entry is not None and entry.kind is Kind.ROUTE:
                 self.planner.withdraw(prefix, "policy")
-        self.sync(before, now)
+        self.sync(now)
         for prefix in (p for p in (*pinned, *self.policy.always) if p in self.served):
             self._ranking.put(prefix)
 
@@ -131,12 +131,12 @@ class Standing:
 
     # --- keeping up with what happened to the hardware ---------------------------------------------------------------
 
-    def sync(self, since: int, now: float, *, lost: bool = False) -> None:
-        """Follow the changes pending from position `since` on: what is served, and by what.
+    def sync(self, now: float, *, lost: bool = False) -> None:
+        """Follow the changes that have been planned since the last call: what is served, and by what.
 
         With `lost` it was not the choice that took routes out: they are awaited.
         """
-        for change in self.planner.fib.changes_since(since):
+        for change in self.planner.fib.news():
             prefix = change.prefix
             if change.entry is not None and change.entry.kind is Kind.ROUTE:
                 if prefix not in self.served:
@@ -253,7 +253,6 @@ class Standing:
         limit = self.usable if self._smaller else self.planner.capacity
         self._smaller = False
         while len(fib) > limit:
-            before = fib.pending
             victims = self._victims(min(len(fib) - limit, _PORTION), _PORTION).prefixes
             for prefix in victims:
                 if prefix in fib:
@@ -262,7 +261,7 @@ class Standing:
                 # Only exceptions are left to choose from: a route with nothing above it always frees its slot.
                 some = next((p for p in self.served if p in fib), next(iter(fib.entries)))
                 self.planner.demote(next(reversed(list(fib.ancestors(some))), some), "capacity")
-            self.sync(before, now)
+            self.sync(now)
             self._put_back(victims)
 
     def _drop_idle(self, now: float) -> None:
@@ -324,7 +323,7 @@ class Standing:
                 break
             if self._is_of_use(prefix):
                 self.planner.install(prefix, REMEMBERED, self.free)
-        self.sync(before, now)
+        self.sync(now)
 
     def _is_of_use(self, prefix: Prefix) -> bool:
         """True if the table has a route that goes elsewhere than its packets would go now, and policy allows it."""
