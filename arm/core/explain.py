@@ -120,6 +120,9 @@ class Explainer(Surveyor):
         default = planner.default
         if default is not None and default.next_hop == hop:
             return "default", lambda: f"The default route goes to {format_next_hop(hop)} as well, so it needs no slot."
+        unfit = family.selection.pinned.unfit.get(prefix)
+        if unfit is not None:
+            return "no slot", lambda: f"It follows the default route: selection.always names it, but {unfit}."
         refusal = family.selection.policy.refusal(prefix)
         if refusal is not None:
             return "excluded", lambda: f"It follows the default route because {refusal}."

@@ -27,7 +27,6 @@ from arm.model import (
     Prefix,
     Problem,
     format_next_hop,
-    format_prefix,
 )
 
 _FOUND: Final = Feed(name="found", peer="", generation=0, peer_as=0, router_id="")
@@ -292,10 +291,8 @@ class FamilyEngine:
         if target_up and self.settled and not self.carried and self.planner.capacity and len(self.rib):
             text = f"No session towards the target carries {self.family.label}: its routes stay out of hardware. Give BIRD's session an {self.family.label.lower()} channel."  # noqa: E501
             found.append(Problem("warning", "target", text))
-        for prefix in self.selection.policy.always:
-            if self.settled and self.rib.winner(prefix) is None:
-                text = f"selection.always names {format_prefix(prefix)}, but the table has no such route."
-                found.append(Problem("warning", "selection", text))
+        if self.settled:
+            found.extend(self.selection.pinned.problems())
         lost = self._watermark.loss(len(self.rib))
         if lost:
             text = f"The {self.family.label} table has {lost:,} routes fewer than within the last {WINDOW / 60:.0f} min; what was withdrawn is out of hardware. Look what BIRD's own peers send."  # noqa: E501

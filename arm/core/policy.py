@@ -18,11 +18,16 @@ class Policy:
         four = family is Family.IPV4
         self._shortest = config.min_prefix_length if four else config.min_prefix_length6
         self._longest = config.max_prefix_length if four else config.max_prefix_length6
-        self.always: Sequence[Prefix] = tuple(p for p in config.always if family_of(p) is family)
+        self.always: dict[Prefix, None] = dict.fromkeys(p for p in config.always if family_of(p) is family)
         self._never: Sequence[Prefix] = tuple(p for p in config.never if family_of(p) is family)
 
     def refusal(self, prefix: Prefix) -> str | None:
-        """Why a route for this prefix may not get a slot for its traffic; None if it may."""
+        """Why a route for this prefix may not get a slot for its traffic; None if it may.
+
+        What is pinned may, whatever its length is and whatever around it is never to have one.
+        """
+        if prefix in self.always:
+            return None
         if not prefix[1]:
             return "it is the default route"
         if prefix[1] < self._shortest:

@@ -34,6 +34,7 @@ from arm.config import SelectionConfig
 from arm.core.aggregate import Offer, offers
 from arm.core.budget import Payback
 from arm.core.estimate import Record
+from arm.core.eviction import Eviction
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.standing import Standing, Victims, forget
@@ -76,6 +77,7 @@ class Selection(Standing):
         super().__init__(
             planner=planner, policy=policy, config=config, t=t, minvalue=minvalue, capacity=capacity, now=now
         )
+        self._eviction = Eviction(self)
         self._tally = Tally()
         self._overlooked: dict[Prefix, None] = {}
         self._waiting: dict[Prefix, None] = {}
@@ -101,6 +103,7 @@ class Selection(Standing):
         self.averages.add(by_prefix, unrouted >> COUNT_BITS, now)
         if missed:
             self._choose(missed, now)
+            self._eviction.keep_pinned(now)
 
     def _judge(self, by_prefix: Mapping[Prefix, int], now: float) -> list[Prefix]:
         """Count the traffic, and what the standing choice did with it; the prefixes that missed."""
@@ -326,9 +329,9 @@ class Selection(Standing):
             and not self._exceeds(offer, spared, lacking)
         ):
             return None
-        victims = self._victims(lacking, _VICTIMS, offer.prefix)
+        victims = self.victims(lacking, _VICTIMS, offer.prefix)
         if not self._exceeds(offer, victims, lacking):
-            self._put_back(victims.prefixes)
+            self.rank_again(victims.prefixes)
             self._keep_up()
             if not any(contains(offer.prefix, other) for other in victims.weighed):
                 self._spared[lacking] = victims
@@ -337,7 +340,7 @@ class Selection(Standing):
         for victim in (*victims.prefixes, *leaving):
             if victim in self.planner.fib:
                 self.planner.withdraw(victim, "swap")
-        self._put_back(victims.prefixes)
+        self.rank_again(victims.prefixes)
         return records
 
     def _is_among_the_last(self, now: float) -> bool:
@@ -375,14 +378,10 @@ class Selection(Standing):
         `frozen` (no samples) leaves alone what only the samples could judge.
         """
         self._budget.refill(now)
-        self._shrink(now)
+        self._eviction.shrink(now)
         seconds, self._rounded = now - self._rounded, now
         self._ranking.go_round(seconds)
-        for prefix in self.policy.always:
-            entry = self.planner.fib.entries.get(prefix)
-            if (entry is None or entry.kind is Kind.COVER) and self._refused.get(prefix, 0.0) <= now:
-                self.planner.install(prefix, "always", self.planner.free)
-        self.sync(now)
+        self._eviction.pin(now, again=clean)
         self._bring_back(now, frozen=frozen)
         if not frozen:
             self._moved()
@@ -397,3 +396,4 @@ class Selection(Standing):
                 self._give_up(now)
             forget(self._gone, now - _RECENT)
             forget(self._refused, now - _RECENT)
+        self._eviction.keep_pinned(now)

@@ -16,6 +16,7 @@ from arm.config import SelectionConfig
 from arm.core.budget import Budget
 from arm.core.estimate import Estimates, Record
 from arm.core.idleness import Idleness
+from arm.core.pinned import Pinned
 from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.ranking import NEVER, Ranking
@@ -26,8 +27,6 @@ REMEMBERED: Final = "remembered"
 """The reason of a change that puts back what was chosen before."""
 _LUMPS: Final = 8
 """Routes of more slots than are lacking that are weighed against smaller ones."""
-_PORTION: Final = 32
-"""Routes that are taken out at once when the hardware has become smaller."""
 
 
 class Victims(NamedTuple):
@@ -56,6 +55,7 @@ class Standing:
     ) -> None:
         self.planner = planner
         self.policy = policy
+        self.pinned = Pinned(planner, policy)
         self.averages = Averages(t, now)
         """The traffic of the last moments, for people; the choice goes by `estimates`."""
         self.estimates = Estimates(now)
@@ -93,16 +93,21 @@ class Standing:
         """Go by other rules from now on: what they refuse comes out; what they ask for comes with ticks and samples."""
         pinned = self.policy.always
         self.policy, self.minvalue = Policy(config, self.policy.family), minvalue
+        self.pinned = Pinned(self.planner, self.policy)
         self._idle_timeout, self._reserve = config.idle_timeout, config.reserve
         self._budget.per_second = config.churn
         for prefix in list(self.served):
             entry = self.planner.fib.entries.get(prefix)
-            allowed = prefix in self.policy.always or self.policy.refusal(prefix) is None
-            if not allowed and entry is not None and entry.kind is Kind.ROUTE:
+            if self.policy.refusal(prefix) is not None and entry is not None and entry.kind is Kind.ROUTE:
                 self.planner.withdraw(prefix, "policy")
         self.sync(now)
         for prefix in (p for p in (*pinned, *self.policy.always) if p in self.served):
             self._ranking.put(prefix)
+
+    def take_limit(self) -> int:
+        """Entries that may stand now: without those of the reserve if there are fewer slots since the last call."""
+        smaller, self._smaller = self._smaller, False
+        return self.usable if smaller else self.planner.capacity
 
     @property
     def free(self) -> int:
@@ -116,7 +121,7 @@ class Standing:
 
     def _key(self, prefix: Prefix) -> float:
         """What an installed route carries for each slot that it takes."""
-        if prefix in self.policy.always or prefix not in self.planner.fib:
+        if self.pinned.keeps(prefix) or prefix not in self.planner.fib:
             return NEVER
         freed = self.planner.slots_freed(prefix)
         if freed < 1:
@@ -171,6 +176,16 @@ class Standing:
         if above in self.served:
             self._ranking.put(above)
 
+    def take_over(self, prefix: Prefix) -> None:
+        """Judge a route that has just gone in by all that goes through it, whatever has carried that before."""
+        records, match = self.estimates.records, self.planner.fib.match
+        joined = [p for p in self.planner.rib.more_specifics(prefix) if p in records and match(p) == prefix]
+        if joined:
+            through = [p for p in (prefix, *joined) if p in records]
+            self.served[prefix] = sum(self.averages.bytes.get(p, 0.0) for p in through)
+            self._carried.pop(prefix, None)
+            self._add_to(prefix, [records[p] for p in through])
+
     def _give_up(self, now: float) -> None:
         """Do not await any more what has been too long away, or is more than twice the slots could take."""
         latest = now - self._idle_timeout
@@ -197,7 +212,7 @@ class Standing:
         self._ranking.drop(prefix)
         return self._carried.pop(prefix, None)
 
-    def _victims(self, lacking: int, most: int, outside: Prefix | None = None) -> Victims:
+    def victims(self, lacking: int, most: int, outside: Prefix | None = None) -> Victims:
         """The routes that free `lacking` slots at the least loss, taken off the ranking; none if they would be many.
 
         Those inside `outside` stay: what goes in there may need their slots itself. A route with many covers may be the
@@ -213,6 +228,9 @@ class Standing:
         while left > 0 and len(victims) < most and len(aside) < most and len(lumps) < _LUMPS:
             taken = self._ranking.take()
             if taken is None:
+                break
+            if taken[0] >= NEVER:
+                self._ranking.restore([taken])
                 break
             prefix = taken[1]
             weighed.append(prefix)
@@ -242,27 +260,11 @@ class Standing:
         self._ranking.restore(aside)
         return Victims([prefix for _, prefix in victims], credit, weighed)
 
-    def _put_back(self, prefixes: Iterable[Prefix]) -> None:
+    def rank_again(self, prefixes: Iterable[Prefix]) -> None:
+        """Bring installed routes back into the ranking, or look at them again."""
         for prefix in prefixes:
             if prefix in self.served:
                 self._ranking.put(prefix)
-
-    def _shrink(self, now: float) -> None:
-        """Take out what no longer fits, the least worth first; in hardware that got smaller, for a new reserve too."""
-        fib = self.planner.fib
-        limit = self.usable if self._smaller else self.planner.capacity
-        self._smaller = False
-        while len(fib) > limit:
-            victims = self._victims(min(len(fib) - limit, _PORTION), _PORTION).prefixes
-            for prefix in victims:
-                if prefix in fib:
-                    self.planner.withdraw(prefix, "capacity")
-            if not victims:
-                # Only exceptions are left to choose from: a route with nothing above it always frees its slot.
-                some = next((p for p in self.served if p in fib), next(iter(fib.entries)))
-                self.planner.demote(next(reversed(list(fib.ancestors(some))), some), "capacity")
-            self.sync(now)
-            self._put_back(victims)
 
     def _drop_idle(self, now: float) -> None:
         """Take out what nothing has gone to for long, unless that is too much of it all (core/idleness.py)."""

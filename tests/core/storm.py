@@ -122,13 +122,20 @@ class Storm:
     """An engine with its table and judges. Every plan is applied and judged operation by operation."""
 
     def __init__(
-        self, slots: int, *, hops: int = 6, seed: int = 1, families: Sequence[Family] = FAMILIES, churn: int = 2000
+        self,
+        slots: int,
+        *,
+        hops: int = 6,
+        seed: int = 1,
+        families: Sequence[Family] = FAMILIES,
+        churn: int = 2000,
+        always: Sequence[Prefix] = (),
     ) -> None:
         base = Config()
         self.config = replace(
             base,
             target=replace(base.target, prefixes=slots, prefixes6=slots),
-            selection=replace(base.selection, churn=churn),
+            selection=replace(base.selection, churn=churn, always=tuple(always)),
         )
         self.families = families
         self.chance = random.Random(seed)

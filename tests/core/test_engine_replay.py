@@ -174,6 +174,8 @@ STEPS = st.one_of(
     st.tuples(st.just("capacity"), st.one_of(st.none(), st.integers(3, 12))),
     st.tuples(st.just("bounce"), st.booleans()),
     st.tuples(st.just("retarget"), st.booleans()),
+    st.tuples(st.just("pin"), SOME),
+    st.tuples(st.just("pin known"), st.integers(0, 1000)),
 )
 
 
@@ -202,6 +204,11 @@ def perform(world: World, step: tuple[object, ...]) -> None:
         case ("capacity", slots):
             # The target has room for what it holds; it only says that it would not take more.
             world.send(Capacity(Family.IPV4, slots, None, "test"))
+        case ("pin", list(prefixes)):
+            pin(world, prefixes)
+        case ("pin known", int(number)):
+            known = sorted(p for p in world.table if p != DEFAULT)
+            pin(world, random.Random(number).sample(known, min(len(known), 4)))
         case ("bounce", bool(relearn)):
             bounce(world, relearn=relearn)
         case ("retarget", bool(kernel)):
@@ -218,6 +225,12 @@ def perform(world: World, step: tuple[object, ...]) -> None:
             world.send(TargetUp(found))
         case _:
             raise AssertionError(step)
+
+
+def pin(world: World, prefixes: list[Prefix]) -> None:
+    """A reload names these in selection.always."""
+    new = replace(world.engine.config, selection=replace(world.engine.config.selection, always=tuple(prefixes)))
+    world.apply(world.engine.reconfigure(new, world.now))
 
 
 def bounce(world: World, *, relearn: bool) -> None:
@@ -284,6 +297,7 @@ def random_step(rng: random.Random) -> tuple[object, ...]:
             ("tick", rng.choice([0.1, 1.0, 5.0, 3000.0] if rng.random() < 0.1 else [0.1, 1.0, 5.0])),
             ("default", rng.choice(HOPS[:3])) if rng.random() < 0.3 else ("traffic known", rng.randrange(1000)),
             ("bounce", rng.random() < 0.5) if rng.random() < 0.2 else ("tick", 1.0),
+            ("pin", some) if rng.random() < 0.3 else ("pin known", rng.randrange(1000)),
             ("retarget", rng.random() < 0.5) if rng.random() < 0.2 else ("tick", 1.0),
         ]
     )
@@ -318,6 +332,8 @@ def test_a_target_that_refuses_changes_ends_with_nothing_wrong(seed: int) -> Non
         known = sorted(world.table)
         world.traffic({p[0][:3] + b"\x01": (rng.randrange(1, 10**6), 3) for p in rng.sample(known, 20)})
         world.announce(rng.choice(HOPS), rng.sample(known[1:], 2))
+        if rng.random() < 0.2:
+            pin(world, rng.sample(known[1:], 8))
         world.tick()
     world.refuse = None
     for _ in range(70):
