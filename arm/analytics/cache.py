@@ -1,7 +1,7 @@
 """The flow cache of one definition: an exponentially weighted moving average for each flow, in bounded memory.
 
 A sample of value v adds v/t to its flow's rate, and all rates fall by the factor e every t seconds; that is stored
-without touching idle flows (forward decay: Cormode 2009). No more than 2*capacity flows are kept after a batch: when
+without touching idle flows (arm/decay.py). No more than 2*capacity flows are kept after a batch: when
 there are more, the capacity+1st largest weight is taken off all of them and those that reach zero are forgotten (Misra
 and Gries 1982, in batches). Hence the bound: a flow's value is never too high, and too low by at most W/(capacity+1),
 where W is the definition's total over all flows: whatever carries more than that share is there. While no more than
@@ -12,15 +12,13 @@ No clock and no lock: times are passed in, and one thread at a time may call.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from arm.analytics.values import Key, Source
+from arm.decay import Decay, rescale, rescaled
 
-_RESCALE: Final = 40.0
-"""Time constants after which the weights are brought back to scale; e**40 is far from the end of floats."""
 MOST_SOURCES: Final = 4096
 """Data sources of which totals are kept; anyone who can send datagrams can make some up."""
 _FORGET: Final = 0.01
@@ -47,7 +45,7 @@ class FlowCache:
         """Flows forgotten for lack of room."""
         self._flows: dict[Key, float] = {}
         self._sources: dict[Source, float] = {}
-        self._landmark = now
+        self._decay = Decay(t, now)
         self._offset = 0.0
         self._ended: list[tuple[Key, Mark]] = []
 
@@ -57,12 +55,13 @@ class FlowCache:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def weight(self, now: float) -> float:
-        """What a unit of value weighs now; to be asked for once a batch."""
-        age = (now - self._landmark) / self.t
-        if age > _RESCALE:
-            self._rescale(now)
-            return 1.0
-        return math.exp(age)
+        """Let time pass until `now`; what a unit of value weighs then. To be asked for once a batch."""
+        factor = self._decay.advance(now)
+        if factor != 1.0:
+            rescale(self._flows, factor)
+            rescale(self._sources, factor)
+            self._offset = rescaled(self._offset, factor)
+        return self._decay.weight
 
     def add(self, keys: Iterable[Key], amounts: Iterable[float], weight: float, totals: Mapping[Source, float]) -> None:
         """Count amounts, each for the flow of its key; `totals` has their sums by the data source."""
@@ -101,8 +100,8 @@ class FlowCache:
     # --- out ---------------------------------------------------------------------------------------------------------
 
     def scale(self, now: float) -> float:
-        """What a stored weight is to be multiplied by to get a rate per second."""
-        return math.exp(-(now - self._landmark) / self.t) / self.t
+        """What a stored weight is to be multiplied by to get a rate per second; 0 after a long gap."""
+        return self._decay.scale(now) / self.t
 
     def flows(self) -> Iterator[tuple[Key, float]]:
         """Keys and stored weights."""
@@ -129,7 +128,7 @@ class FlowCache:
 
     def sweep(self, now: float, idle: float) -> list[tuple[Key, Mark]]:
         """Forget what has decayed; the logged flows that have ended (no sample for `idle` seconds, or forgotten)."""
-        least = _FORGET * math.exp((now - self._landmark) / self.t)
+        least = _FORGET * self.weight(now)
         if self._flows:
             self._flows = {key: weight for key, weight in self._flows.items() if weight >= least}
         self._sources = {source: weight for source, weight in self._sources.items() if weight >= least}
@@ -150,10 +149,3 @@ class FlowCache:
         if self.marks is not None:
             for key in [key for key in self.marks if key not in self._flows]:
                 self._ended.append((key, self.marks.pop(key)))
-
-    def _rescale(self, now: float) -> None:
-        factor = math.exp(-(now - self._landmark) / self.t)
-        self._landmark = now
-        self._flows = {key: weight * factor for key, weight in self._flows.items() if weight * factor > 1e-30}
-        self._sources = {source: weight * factor for source, weight in self._sources.items() if weight * factor > 1e-30}
-        self._offset *= factor

@@ -29,6 +29,7 @@ class Threshold:
 
     def flows(self, flow: Flow, now: float, allowed: Callable[[Source], bool]) -> list[dict[str, Any]]:
         """Events of the flows that have risen above the value."""
+        flow.cache.weight(now)  # lets time pass, after which the scale is not 0
         scale = flow.cache.scale(now)
         least = self.definition.value / scale
         above = [(key, weight * scale) for key, weight in flow.cache.flows() if weight > least and allowed(key[0])]

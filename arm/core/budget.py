@@ -10,8 +10,9 @@ come first, and where little changes hands, little has to be won.
 
 from __future__ import annotations
 
-import math
 from typing import Final
+
+from arm.decay import Decay, rescaled
 
 PAYBACK: Final = 0.5
 """Samples in ten minutes that a swap must be expected to win for each slot that it fills, while there are no others."""
@@ -52,20 +53,19 @@ class Budget:
 class Payback:
     """What a swap has to win, by how many are made."""
 
-    __slots__ = ("_at", "_swaps")
+    __slots__ = ("_decay", "_swaps")
 
     def __init__(self, now: float) -> None:
-        self._at = now
+        self._decay = Decay(LATELY, now)
         self._swaps = 0.0
 
     def note(self, now: float) -> None:
         """A swap is made."""
-        self._swaps = self.lately(now) + 1
-        self._at = now
+        self._swaps = rescaled(self._swaps, self._decay.advance(now)) + self._decay.weight
 
     def lately(self, now: float) -> float:
         """Swaps of the last minute, the recent ones counted most."""
-        return self._swaps * math.exp((self._at - now) / LATELY)
+        return self._swaps * self._decay.scale(now)
 
     def samples(self, now: float) -> float:
         """Samples in ten minutes for each slot."""

@@ -14,16 +14,16 @@ curve, which touch all prefixes alike, are no evidence about any of them.
 A share of the samples becomes one of the bytes by the mean size of the prefix's samples (octets times sampling rate,
 so that agents with other rates compare), drawn towards the mean of all samples while there are few.
 
-All sums are kept by forward decay (core/traffic.py): a prefix without samples costs nothing. A *record* is the list of
+All sums fade by forward decay (arm/decay.py): a prefix without samples costs nothing. A *record* is the list of
 such sums of one prefix; records of prefixes that share a route may be added up.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable
 from typing import Final, TypeAlias
 
+from arm.decay import Decay, rescaled
 from arm.model import Prefix
 
 LONG, MIDDLE, SHORT = 3600.0, 600.0, 60.0
@@ -34,9 +34,10 @@ BRIEF_TRUST: Final = 6.0
 """The same for the last minute, which is gone before a change made for its sake has paid."""
 SIZE_TRUST: Final = 10.0
 """Samples' worth of belief that a prefix's packets are as large as others."""
-_RESCALE: Final = 200.0
 _FORGET: Final = 0.7
 """A record is forgotten when so many of its samples are left: one is, after 20 minutes, or two after an hour."""
+
+_UNCHANGED: Final = (1.0, 1.0, 1.0)
 
 Record: TypeAlias = list[float]
 """Weighted sums: samples by LONG, MIDDLE and SHORT, and scaled octets by LONG."""
@@ -45,14 +46,14 @@ Record: TypeAlias = list[float]
 class Estimates:
     """Records of all prefixes with traffic, and what they amount to. Call `advance` before all else of a moment."""
 
-    __slots__ = ("_all", "_landmark", "_terms", "now", "records", "weights")
+    __slots__ = ("_all", "_decays", "_terms", "now", "records", "weights")
 
     def __init__(self, now: float) -> None:
         self.now = now
-        self._landmark = now
+        self._decays = tuple(Decay(t, now) for t in (LONG, MIDDLE, SHORT))
         self.records: dict[Prefix, Record] = {}
         self._all: Record = [0.0, 0.0, 0.0, 0.0]
-        self.weights = (1.0, 1.0, 1.0)
+        self.weights = _UNCHANGED
         """What a sample counts now, by scale."""
         self._terms = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         self.advance(now, ())
@@ -60,17 +61,16 @@ class Estimates:
     def advance(self, now: float, others: Iterable[Record]) -> None:
         """Let time pass. `others` are further records of these weights that the caller keeps."""
         self.now = now
-        age = now - self._landmark
-        if age > _RESCALE * SHORT:
-            factors = math.exp(-age / LONG), math.exp(-age / MIDDLE), math.exp(-age / SHORT)
-            distinct = {id(record): record for record in others}
-            distinct.update((id(record), record) for record in self.records.values())
-            for record in (*distinct.values(), self._all):
-                for n, factor in enumerate(factors):
-                    record[n] *= factor
-                record[3] *= factors[0]
-            self._landmark, age = now, 0.0
-        self.weights = math.exp(age / LONG), math.exp(age / MIDDLE), math.exp(age / SHORT)
+        long, middle, short = factors = tuple(decay.advance(now) for decay in self._decays)
+        if factors != _UNCHANGED:
+            distinct = {id(record): record for record in (*others, *self.records.values(), self._all)}
+            for record in distinct.values():
+                record[0] = rescaled(record[0], long)
+                record[1] = rescaled(record[1], middle)
+                record[2] = rescaled(record[2], short)
+                record[3] = rescaled(record[3], long)
+        of_long, of_middle, of_short = self._decays
+        self.weights = of_long.weight, of_middle.weight, of_short.weight
         self._settle()
 
     def _settle(self) -> None:

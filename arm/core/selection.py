@@ -189,8 +189,7 @@ class Selection(Standing):
 
     def _try(self, prefix: Prefix, now: float) -> bool:
         """Admit what misses unless policy or the target is against it; False if there was nothing to try."""
-        floor = self.minvalue / self.averages.scale(now)
-        if self.averages.bytes.get(prefix, 0.0) < floor or self._is_refused(prefix, now):
+        if self.averages.rate(prefix, now) < self.minvalue or self._is_refused(prefix, now):
             return False
         if self.planner.needs_no_slot(prefix):
             return False

@@ -56,11 +56,11 @@ class Standing:
         self.planner = planner
         self.policy = policy
         self.pinned = Pinned(planner, policy)
-        self.averages = Averages(t, now)
+        self.served: dict[Prefix, float] = {}
+        """Installed routes and the bytes they have carried, riders included, weighted as in `averages`."""
+        self.averages = Averages(t, now, self.served)
         """The traffic of the last moments, for people; the choice goes by `estimates`."""
         self.estimates = Estimates(now)
-        self.served: dict[Prefix, float] = self.averages.keep({})
-        """Installed routes and the bytes they have carried, riders included, weighted as in `averages`."""
         self.touched: dict[Prefix, float] = {}
         """When an installed route last carried a sample."""
         self._carried: dict[Prefix, Record] = {}

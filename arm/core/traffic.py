@@ -1,8 +1,7 @@
 """Bytes per second for each prefix, averaged exponentially over a time constant, at a cost that follows the samples.
 
-Forward decay (Cormode et al., ICDE 2009): instead of shrinking every sum as time passes, new bytes enter with a weight
-that grows: exp((now - landmark) / t). Dividing by the weight of the moment gives the average, so a prefix without
-traffic costs nothing, and two sums can be compared as they are: their order changes only when samples arrive.
+The sums fade by forward decay (arm/decay.py): a prefix without traffic costs nothing, and two sums can be compared as
+they are: their order changes only when samples arrive.
 
 The samples behind a sum are decayed likewise: with c of them the relative standard error is about 1/sqrt(c).
 """
@@ -13,10 +12,9 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from arm.decay import Decay, rescale, rescaled
 from arm.model import COUNT_BITS, COUNT_MASK, Prefix
 
-_RESCALE: Final = 200.0
-"""Time constants after which the landmark moves: exp(200) still leaves room for any sum of bytes."""
 _FORGET: Final = 12.0
 """A prefix is forgotten when less than exp(-12) of one average sample is left of it."""
 
@@ -24,42 +22,32 @@ _FORGET: Final = 12.0
 class Averages:
     """Weighted sums of bytes and samples for each prefix. All times are seconds of one monotonic clock."""
 
-    __slots__ = ("_kept", "_landmark", "bytes", "samples", "t", "total")
+    __slots__ = ("_decay", "_others", "bytes", "samples", "t", "total")
 
-    def __init__(self, t: float, now: float) -> None:
+    def __init__(self, t: float, now: float, *others: dict[Prefix, float]) -> None:
+        """`others` are further sums of these weights that the caller keeps."""
         self.t = t
-        self._landmark = now
+        self._decay = Decay(t, now)
+        self._others = others
         self.bytes: dict[Prefix, float] = {}
         """Sum of weight x bytes; times `scale(now)` it is bytes per second."""
         self.samples: dict[Prefix, float] = {}
         """Sum of weight x t x samples; times `scale(now)` it is the number of samples that still count."""
         self.total = 0.0
         """As `bytes`, over everything, with what matched no route."""
-        self._kept = [self.bytes, self.samples]
-
-    def keep(self, sums: dict[Prefix, float]) -> dict[Prefix, float]:
-        """Let sums of these weights that someone else keeps move with the landmark; returns them."""
-        self._kept.append(sums)
-        return sums
 
     def weight(self, now: float) -> float:
-        """What a byte counts that arrives now; moves the landmark from time to time, which touches every sum."""
-        age = (now - self._landmark) / self.t
-        if age > _RESCALE:
-            self._rescale(math.exp(-age))
-            self._landmark = now
-            return 1.0
-        return math.exp(age)
-
-    def _rescale(self, factor: float) -> None:
-        for sums in self._kept:
-            for prefix, value in sums.items():
-                sums[prefix] = value * factor
-        self.total *= factor
+        """Let time pass until `now`; what a byte counts that arrives then."""
+        factor = self._decay.advance(now)
+        if factor != 1.0:
+            for sums in (self.bytes, self.samples, *self._others):
+                rescale(sums, factor)
+            self.total = rescaled(self.total, factor)
+        return self._decay.weight
 
     def scale(self, now: float) -> float:
-        """Factor from a sum of bytes to bytes per second, and from a sum of samples to samples."""
-        return 1.0 / (self.weight(now) * self.t)
+        """Factor from a sum of bytes to bytes per second, and from a sum of samples to samples; 0 after a long gap."""
+        return self._decay.scale(now) / self.t
 
     def add(self, seen: Mapping[Prefix, int], unrouted: int, now: float) -> None:
         """Add packed sums (see TrafficBatch) of an interval that ends now, and the bytes that matched no route."""
