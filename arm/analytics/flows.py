@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from arm.analytics.cache import FlowCache
+from arm.analytics.cache import FlowCache, Mark
 from arm.analytics.compiler import Compiler, Test
 from arm.analytics.definitions import FlowDefinition
 from arm.analytics.functions import Surroundings
@@ -41,6 +41,8 @@ class Flow:
     cache: FlowCache
     routed: bool
     """It needs the table."""
+    fault: str | None = None
+    """Why it was put aside: a bug that its upkeep has run into. It counts nothing until it is defined anew."""
 
     def text(self, key: Key) -> str:
         """The flow as users see it: its keys joined."""
@@ -67,6 +69,10 @@ class Flow:
             keys = list(keys)
             cache.add(keys, amounts, weight, portion.totals(self.amount))
             cache.mark(keys, amounts, now)
+
+    def sweep(self, now: float) -> list[tuple[Key, Mark]]:
+        """Once a second: forget what has decayed; the logged flows that have ended."""
+        return self.cache.sweep(now, max(2.0, _ENDED_AFTER * self.definition.t))
 
 
 class Flows:
@@ -149,26 +155,40 @@ class Flows:
                     self._around.routes.want(portion.column(name) or ())
         return portions
 
-    def count(self, portions: list[Portion], now: float, make_way: Callable[[], None] = lambda: None) -> None:
-        """Count samples by every definition, and empty the list; `make_way` is called in between, again and again."""
+    def count(
+        self,
+        portions: list[Portion],
+        now: float,
+        failed: Callable[[Exception], None],
+        make_way: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Count samples by every definition, and empty the list; `make_way` is called in between, again and again.
+
+        `failed` is told what a definition raised on some samples: a bug, and no reason for the others not to count.
+        """
         while portions:
             portion = portions.pop()
             for flow in self.active.values():
                 make_way()
-                self._count(flow, portion, now)
+                self._count(flow, portion, now, failed)
             if self.watch:
                 self._look(portion, now)
 
-    def _count(self, flow: Flow, portion: Portion, now: float) -> None:
+    def _count(self, flow: Flow, portion: Portion, now: float, failed: Callable[[Exception], None]) -> None:
         """Count samples by one definition: those that need a route which is not known yet wait for it."""
-        while portion.size:
-            try:
-                flow.count(portion, now)
-                return
-            except Unresolved as problem:
-                missing = problem.portion.within(portion, problem.missing)
-                self._wait(portion.where(missing), flow)
-                portion = portion.where([not each for each in missing])
+        if flow.fault is not None:
+            return
+        try:
+            while portion.size:
+                try:
+                    flow.count(portion, now)
+                    return
+                except Unresolved as problem:
+                    missing = problem.portion.within(portion, problem.missing)
+                    self._wait(portion.where(missing), flow)
+                    portion = portion.where([not each for each in missing])
+        except Exception as problem:
+            failed(problem)
 
     def _wait(self, portion: Portion, flow: Flow) -> None:
         if self.waiting + portion.size > MOST_WAITING:
@@ -191,7 +211,7 @@ class Flows:
         """Samples that wait for a route."""
         return sum(portion.size for portion, _ in self._waiting)
 
-    def settle(self, now: float, *, last: bool) -> None:
+    def settle(self, now: float, failed: Callable[[Exception], None], *, last: bool) -> None:
         """Count the samples that waited, now that the table has been asked.
 
         Those that need yet another address wait on, unless it is the `last` time: then they are given up.
@@ -199,16 +219,7 @@ class Flows:
         waiting, self._waiting = self._waiting, []
         for portion, flow in waiting:
             if self.active.get(flow.name) is flow:
-                self._count(flow, portion, now)
+                self._count(flow, portion, now, failed)
         if last:
             self.unresolved += self.waiting
             self._waiting.clear()
-
-    def sweep(self, now: float) -> list[tuple[Flow, Key, float, float, float]]:
-        """Once a second: forget what has decayed; (flow, key, first, last, total) of logged flows that have ended."""
-        ended = []
-        for flow in self.active.values():
-            idle = max(2.0, _ENDED_AFTER * flow.definition.t)
-            for key, mark in flow.cache.sweep(now, idle):
-                ended.append((flow, key, mark.first, mark.last, mark.total))
-        return ended

@@ -24,6 +24,10 @@ class UnknownFlow(LookupError):  # noqa: N818 - not the program's mistake
     """There is no definition of that name."""
 
 
+class PutAside(RuntimeError):  # noqa: N818 - a word of the user's guide
+    """The definition was put aside after a bug; the text says why."""
+
+
 def select_agents(text: str) -> Callable[[Source], bool]:
     """Which sources a list of agent addresses (`10.0.0.1;10.0.0.2`, or ALL) takes in; DefinitionError."""
     if text == ALL:
@@ -40,7 +44,7 @@ def select_agents(text: str) -> Callable[[Source], bool]:
 def active_flows(
     analytics: Analytics, agents: str, name: str, *, most: int, least: float, mode: str
 ) -> list[dict[str, Any]]:
-    """The largest flows, of each data source at most the definition's n; UnknownFlow, DefinitionError.
+    """The largest flows, of each data source at most the definition's n; UnknownFlow, PutAside, DefinitionError.
 
     A flow that several data sources see is told once: with its largest value (mode max), since every switch on its way
     sees the same packets, or with the sum of the values.
@@ -51,6 +55,10 @@ def active_flows(
         flow = analytics.flow(name)
         if flow is None:
             raise UnknownFlow(name)
+        if flow.fault is not None:
+            raise PutAside(
+                f"flow {name} was put aside ({flow.fault}): this is a bug in arm, define it anew to try again"
+            )
         scale = flow.cache.scale(now)
         weights = flow.cache.snapshot()
     of_source: dict[Source, list[tuple[float, tuple[Any, ...]]]] = {}
@@ -155,7 +163,7 @@ def known_metrics(analytics: Analytics) -> dict[str, int]:
             for name, (_, at) in source.values.items():
                 latest[name] = max(at, latest.get(name, at))
         for name, flow in analytics.flows.active.items():
-            if len(flow.cache):
+            if len(flow.cache) and flow.fault is None:
                 latest[name] = now
     return {name: max(int((now - at) * 1000), 0) for name, at in sorted(latest.items())}
 
@@ -175,6 +183,11 @@ def state(analytics: Analytics) -> dict[str, Any]:
         flows = {
             name: {"flows": len(flow.cache), "forgotten": flow.cache.dropped, "tooLowByAtMost": flow.cache.error(now)}
             for name, flow in analytics.flows.active.items()
+            if flow.fault is None
+        }
+        aside = {
+            "flows": {name: flow.fault for name, flow in analytics.flows.active.items() if flow.fault is not None},
+            "thresholds": {name: one.fault for name, one in analytics.thresholds.items() if one.fault is not None},
         }
     return {
         "samples": analytics.flows.samples,
@@ -186,6 +199,7 @@ def state(analytics: Analytics) -> dict[str, Any]:
         "tableQuestions": analytics.routes.asked,
         "tableQuestionsFailed": analytics.routes.failures,
         "flows": flows,
+        "putAside": aside,
     }
 
 

@@ -164,6 +164,8 @@ class Registry:
         """The metric of that name of every data source; with the lock held."""
         flow = self.flows.active.get(name)
         if flow is not None:
+            if flow.fault is not None:
+                return []
             return [Reading(source, name, value, now) for source, value in flow.cache.totals(now).items()]
         found = []
         for source, metrics in self.metrics.sources.items():

@@ -17,11 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from arm.analytics.cache import Mark
 from arm.analytics.definitions import ThresholdDefinition
+from arm.analytics.flows import Flow
 from arm.analytics.journal import Journal
 from arm.analytics.registry import Registry
 from arm.analytics.routes import Lookup
-from arm.analytics.values import Source, source_text, text_of
+from arm.analytics.thresholds import Threshold
+from arm.analytics.values import Key, Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
 from arm.sflow.records import CounterSample, decode
@@ -47,6 +50,8 @@ _JUDGE_EVERY: Final = 0.2
 _SWEEP_EVERY: Final = 1.0
 _LOG_EVERY: Final = 10.0
 _WATCH_SECONDS: Final = 10.0
+_MOST_FAULT: Final = 200
+"""Characters that are kept of what a bug says."""
 
 
 class Tap(Protocol):
@@ -146,7 +151,10 @@ class Analytics(Registry):
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(len(queue), _BATCH))]
         if batch:
-            self._count(batch, now)
+            try:
+                self._count(batch, now)
+            except Exception as problem:
+                self._failed(problem, now)
         if now >= self._next_judge:
             self._next_judge = now + _JUDGE_EVERY
             self._judge(now)
@@ -157,6 +165,10 @@ class Analytics(Registry):
 
     def _count(self, batch: list[bytes], now: float) -> None:
         """Count a batch. The table is asked for what is missing in between, without the lock."""
+
+        def failed(problem: Exception) -> None:
+            self._failed(problem, now)
+
         self._patience = _PATIENCE if 2 * len(self._queue) < self.config.queue else _LESS_PATIENCE
         with self.lock:
             counting = bool(self.flows.active or self.flows.watch)
@@ -171,16 +183,13 @@ class Analytics(Registry):
             portions = self.flows.take()
         answered = self.routes.resolve(now)
         with self.lock:
-            try:
-                self.flows.count(portions, now, self._make_way)
-            except Exception as problem:
-                self._failed(problem, now)
+            self.flows.count(portions, now, failed, self._make_way)
         for attempt in range(_ATTEMPTS):
             if not self.flows.waiting:
                 return
             answered = self.routes.resolve(now) and answered
             with self.lock:
-                self.flows.settle(now, last=not answered or attempt == _ATTEMPTS - 1)
+                self.flows.settle(now, failed, last=not answered or attempt == _ATTEMPTS - 1)
 
     def _make_way(self) -> None:
         """Let the engine finish what it is at: only one thread runs at a time, and the routes go before."""
@@ -204,24 +213,37 @@ class Analytics(Registry):
             if isinstance(sample, CounterSample):
                 self.metrics.take(datagram.agent, sample, now)
 
+    def _put_aside(self, kind: str, one: Flow | Threshold, problem: Exception) -> None:
+        """Go on without a definition whose upkeep has run into a bug; with the lock held."""
+        one.fault = f"{type(problem).__name__}: {problem}"[:_MOST_FAULT]
+        text = "analytics definition put aside, a bug in arm: define it anew to try again kind=%s name=%s error=%r"
+        log.error(text, kind, one.name, str(problem), exc_info=problem)
+
     def _judge(self, now: float) -> None:
         if not self.thresholds:
             return
         events: list[dict[str, Any]] = []
         with self.lock:
             for threshold in self.thresholds.values():
-                definition = threshold.definition
-                flow = self.flows.active.get(definition.metric)
-
-                def allowed(source: Source, wanted: ThresholdDefinition = definition) -> bool:
-                    return self._passes(source, wanted)
-
-                if flow is not None and definition.by_flow:
-                    events += threshold.flows(flow, now, allowed)
-                elif not definition.by_flow:
-                    events += threshold.readings(self.readings(definition.metric, now), now, allowed)
+                if threshold.fault is None:
+                    try:
+                        events += self._exceeded(threshold, now)
+                    except Exception as problem:
+                        self._put_aside("threshold", threshold, problem)
         stamp = self.wall_ms()
         self.events.add(*({**event, "timestamp": stamp} for event in events))
+
+    def _exceeded(self, threshold: Threshold, now: float) -> list[dict[str, Any]]:
+        """Events of one threshold."""
+        definition = threshold.definition
+
+        def allowed(source: Source) -> bool:
+            return self._passes(source, definition)
+
+        if not definition.by_flow:
+            return threshold.readings(self.readings(definition.metric, now), now, allowed)
+        flow = self.flows.active.get(definition.metric)
+        return threshold.flows(flow, now, allowed) if flow is not None and flow.fault is None else []
 
     def _passes(self, source: Source, threshold: ThresholdDefinition) -> bool:
         if not threshold.filter:
@@ -244,24 +266,17 @@ class Analytics(Registry):
         if self.flows.watch and now >= self._watch_until:
             self.flows.watch = False
             self._retap()
+        ended: list[dict[str, Any]] = []
         with self.lock:
-            ended = self.flows.sweep(now)
+            stamp = self.wall_ms()
+            for flow in self.flows.active.values():
+                if flow.fault is None:
+                    try:
+                        ended += [_ended(flow, key, mark, now, stamp) for key, mark in flow.sweep(now)]
+                    except Exception as problem:
+                        self._put_aside("flow", flow, problem)
             self.metrics.expire(now)
-        stamp = self.wall_ms()
-        self.ended.add(
-            *(
-                {
-                    "name": flow.name,
-                    "agent": text_of(key[0][0]),
-                    "dataSource": source_text(key[0][1]),
-                    "flowKeys": flow.text(key),
-                    "value": total,
-                    "start": stamp - int((now - first) * 1000),
-                    "end": stamp - int((now - last) * 1000),
-                }
-                for flow, key, first, last, total in ended
-            )
-        )
+        self.ended.add(*ended)
         if dropped > self._logged and now >= self._log_after:
             log.warning("analytics can not keep up datagrams_dropped=%d", dropped - self._logged)
             self._logged = dropped
@@ -275,6 +290,19 @@ class Analytics(Registry):
         if not self.flows.watch:
             self.flows.watch = True
             self._retap()
+
+
+def _ended(flow: Flow, key: Key, mark: Mark, now: float, stamp: int) -> dict[str, Any]:
+    """The entry of a logged flow that has ended; `stamp` is `now` in milliseconds since the epoch."""
+    return {
+        "name": flow.name,
+        "agent": text_of(key[0][0]),
+        "dataSource": source_text(key[0][1]),
+        "flowKeys": flow.text(key),
+        "value": mark.total,
+        "start": stamp - int((now - mark.first) * 1000),
+        "end": stamp - int((now - mark.last) * 1000),
+    }
 
 
 def show(value: float | str) -> str:

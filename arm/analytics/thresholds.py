@@ -24,6 +24,8 @@ class Threshold:
     def __init__(self, name: str, definition: ThresholdDefinition) -> None:
         self.name = name
         self.definition = definition
+        self.fault: str | None = None
+        """Why it was put aside: a bug that judging by it has run into. It is judged again when it is set anew."""
         self._above: dict[Key, float] = {}
         """What is above, and when it last was."""
 

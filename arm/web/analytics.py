@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
@@ -19,7 +20,7 @@ from arm.analytics.definitions import NAME
 from arm.model import AgentStatus
 from arm.observe.board import Board, Unavailable
 from arm.web.arguments import ArgumentError, Arguments
-from arm.web.guard import Missing, answer
+from arm.web.guard import Missing, answer, problem
 
 LONGEST_POLL: Final = 60
 _KEYS_WITHIN: Final = 1.0
@@ -54,6 +55,10 @@ def create_blueprint(analytics: Analytics, board: Board) -> Blueprint:
     def bad_definition(error: DefinitionError) -> Response:
         return answer({"status": 400, "error": str(error), "field": error.field}, 400)
 
+    @paths.errorhandler(queries.PutAside)
+    def put_aside(error: queries.PutAside) -> Response:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
     @paths.errorhandler(Limit)
     def too_many(error: Limit) -> Response:
         return answer({"status": 400, "error": str(error)}, 400)
@@ -80,8 +85,8 @@ def _arguments(*known: str) -> Arguments:
 def _body() -> object:
     try:
         return json.loads(request.get_data())
-    except (ValueError, RecursionError) as problem:
-        raise DefinitionError(f"the body is not JSON: {str(problem)[:100]}") from None
+    except (ValueError, RecursionError) as wrong:
+        raise DefinitionError(f"the body is not JSON: {str(wrong)[:100]}") from None
 
 
 def _definitions(paths: Blueprint, analytics: Analytics) -> None:

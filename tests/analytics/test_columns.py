@@ -253,6 +253,10 @@ def test_a_test_or_a_key_that_is_decided_asks_no_more_of_the_table() -> None:
     assert fed.top("inside") == {"10.0.0.0/31": 0.5}
 
 
+def unexpected(problem: Exception) -> None:
+    raise problem
+
+
 def test_of_many_samples_only_those_wait_that_need_an_unknown_route() -> None:
     answering = [True]
 
@@ -274,12 +278,12 @@ def test_of_many_samples_only_those_wait_that_need_an_unknown_route() -> None:
     answering[0] = False
     state = fed.analytics.flows
     state.read(datagram([head(one, new), head(new, one), head(new, two), head(one, two), head(one, three)]), 1.0)
-    state.count(state.take(), fed.now)
+    state.count(state.take(), fed.now, unexpected)
     assert state.waiting == 4 + 1
     each = 10 / 2
     assert fed.top("both") == {"10.0.0.0/31,4200000001": 2 * each}
     assert fed.top("source") == {"10.0.0.0/31": 4 * each}
     assert sum(fed.top("plain").values()) == 6 * each
     fed.analytics.routes.resolve(fed.now)
-    state.settle(fed.now, last=True)
+    state.settle(fed.now, unexpected, last=True)
     assert (state.waiting, state.unresolved) == (0, 5)

@@ -109,7 +109,7 @@ def test_each_scale_of_the_estimates_fades_by_its_own_time() -> None:
         assert left == pytest.approx(8 * math.exp(-now / t), rel=1e-6, abs=1e-60)
 
 
-@pytest.mark.parametrize("gap", (*GAPS, -1.0, -7 * DAY))
+@pytest.mark.parametrize("gap", [*GAPS, -1.0, -7 * DAY])
 def test_the_price_of_a_change_falls_with_time_and_survives_a_step_of_the_clock(gap: float) -> None:
     payback = Payback(100 * DAY)
     for _ in range(30):
