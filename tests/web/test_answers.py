@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,11 +14,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from polling import until
 
-from arm.observe.board import Board
+from arm.observe.board import Board, Busy
 from arm.web import answers as module
 from arm.web.answers import KEPT_SECONDS, Answers
 from arm.web.arguments import ArgumentError
 from arm.web.guard import protect
+
+
+def busy() -> Exception:
+    return Busy("the engine is busy")
 
 
 @dataclass
@@ -26,6 +31,7 @@ class Counting:
 
     made: int = 0
     now: float = 0.0
+    failing: Callable[[], Exception] | None = None
     wait: threading.Event = field(default_factory=threading.Event)
     board: Board = field(default_factory=lambda: Board(FakeEngine().ask))
 
@@ -41,6 +47,8 @@ class Counting:
         def view(name: str) -> object:
             self.made += 1
             assert self.wait.wait(10)
+            if self.failing is not None:
+                raise self.failing()
             if name == "bad":
                 raise ArgumentError("bad is not good")
             return {"name": name, "made": self.made, "long": "x" * 3000}
@@ -133,3 +141,74 @@ def test_what_is_kept_is_bounded(counting: Counting, client: FlaskClient, monkey
     for path in ("/49", "/a", "/b", "/49"):
         client.get(path)
     assert counting.made == 103
+
+
+def test_what_is_refused_leaves_nothing_behind(counting: Counting, client: FlaskClient) -> None:
+    good = client.get("/one").data
+    for number in range(3000):
+        assert client.get(f"/bad?{'y' * 1000}{number}=1").status_code == 400
+    assert len(counting.answers) == 1
+    counting.failing = busy
+    for number in range(500):
+        assert client.get(f"/busy?{number}").status_code == 503
+    counting.failing = RuntimeError
+    counting.app.config["PROPAGATE_EXCEPTIONS"] = False
+    for number in range(500):
+        assert client.get(f"/bug?{number}").status_code == 500
+    assert len(counting.answers) == 1
+    counting.failing = None
+    assert client.get("/one").data == good, "and what was kept is kept still"
+
+
+def test_a_failing_view_leaves_what_was_kept_within_its_bounds(
+    counting: Counting, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ANSWERS", 10)
+    for number in range(200):
+        counting.failing = busy if number % 3 else None
+        client.get(f"/{number}")
+        assert len(counting.answers) <= 10
+
+
+def test_those_who_waited_for_an_answer_get_the_error_it_ended_in(counting: Counting) -> None:
+    counting.wait.clear()
+    counting.failing = busy
+    codes: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: codes.append(counting.app.test_client().get("/one").status_code))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: counting.made == 1 and counting.answers.askers("/one?") == 5)
+    counting.wait.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [503] * 5
+    assert counting.made == 1, "each for itself would have waited one after the other"
+    assert len(counting.answers) == 0
+    counting.failing = None
+    assert counting.app.test_client().get("/one").json["made"] == 2, "who comes later has it tried again"
+
+
+def test_askers_of_many_answers_good_and_bad_at_once_each_get_their_own(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ANSWERS", 3)
+    wrong: list[str] = []
+
+    def ask(first: int) -> None:
+        client = counting.app.test_client()
+        for number in range(150):
+            name = ("bad", "a", "b", "c", "d", "e", "f")[(first + number) % 7]
+            answer = client.get(f"/{name}?{number % 2}")
+            if (answer.status_code != 400) if name == "bad" else (answer.json["name"] != name):
+                wrong.append(name)
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(counting.answers) <= 3 + len(threads)
