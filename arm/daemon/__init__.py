@@ -26,7 +26,7 @@ from arm.daemon.loop import EngineLoop
 from arm.daemon.memory import Keeper, load
 from arm.daemon.reload import compare
 from arm.daemon.rights import give_up
-from arm.daemon.sockets import Sockets, open_all
+from arm.daemon.sockets import Sockets, is_local, open_all
 from arm.daemon.tasks import web_threads
 from arm.geo import Countries
 from arm.model import FAMILIES, Family, Plan, Remembered, Status, family_of, parse_address
@@ -136,6 +136,8 @@ class Daemon:
         self.board = Board(self.loop.ask)
         self.target = make_target(config, self.speaker, self.board.switch, self._fail)
         self.board.holding = self.target.holding
+        # Where one agent is configured, no other comes this far.
+        self.board.switch.is_own = lambda address: address == agent or is_local(address, vrf)
         self.listener.subscribe_counters(self.board.switch.receive)
         countries = Countries(config.geo.country)
         self.analytics = Analytics(

@@ -10,15 +10,19 @@ from outside, which takes rights that ARM has no other use for.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
 from dataclasses import dataclass
+from typing import Final
 
 from arm.bgp import tcp
 from arm.config import Config
 from arm.observe.notify import inherited_sockets
 from arm.sflow.listener import open_socket
+
+_LOOPBACKS: Final = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +104,22 @@ def _unix(path: str) -> socket.socket:
 
 def _explained(error: OSError, key: str, where: str) -> OSError:
     return type(error)(error.errno, f"cannot listen on {where} ({key}): {error.strerror}")
+
+
+def is_local(address: bytes, vrf: str | None = None) -> bool:
+    """True if a packed address is one of this machine's, in `vrf` or outside of any: a socket can be bound to it."""
+    ip = ipaddress.ip_address(address)
+    if ip.is_unspecified or ip.is_multicast or address == b"\xff" * 4:
+        return False  # these can be bound to as well, and so can all of 127.0.0.0/8
+    if ip.is_loopback and ip not in _LOOPBACKS:
+        return False
+    for device in {None, vrf}:
+        try:
+            with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                if device is not None:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+                sock.bind((str(ip), 0))
+        except OSError:
+            continue
+        return True
+    return False

@@ -190,7 +190,7 @@ def _target(page: _Page, status: Status) -> None:
 
 def _switch(page: _Page, reports: Sequence[SwitchReport]) -> None:
     for report in reports:
-        labels = {"agent": report.agent}
+        labels = {"agent": report.agent, "sub_agent": report.sub_agent}
         for minutes, load in zip((1, 5, 15), report.load or (), strict=False):
             page.gauge("arm_switch_load", "Load average of the switch.", load, labels | {"minutes": minutes})
         known = (

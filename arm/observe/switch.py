@@ -1,12 +1,18 @@
 """The switch itself, from the counters that its sFlow agent sends: CPU, load, memory, disk, and the ASIC's tables.
 
-`read` is pure: counter records in, numbers out; a record that is too short for what it should hold is left out. Times
-that the CPU has spent are counters, so that its use is known from the second report on. `SwitchCounters` keeps the
-latest report of a bounded number of agents; the listener's thread writes and others read, one assignment at a time.
+`read` is pure: counter records in, numbers out; a record that is too short for what it should hold is left out, and so
+is a number that the agent does not know or that is none (NaN). Times that the CPU has spent are counters, so that its
+use is known from the second report on.
+
+`SwitchCounters` keeps the latest report of a bounded number of agents; the listener's thread writes and others read,
+one assignment at a time. Anyone who reaches the socket can make up agents while `[sflow] ip` names none. So an agent
+that has been silent for `EXPIRE` is forgotten, a new one always gets in, and whom it pushes out is decided by `_rank`:
+never this switch's own agent while there is another, and those that were heard only once before all others.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +37,12 @@ TABLES: Final = (
     "macs",
 )  # fmt: skip
 _IDLE, _WAITING = 3, 4
-_MOST_AGENTS: Final = 16
+MOST_AGENTS: Final = 16
+EXPIRE: Final = 300.0
+"""Seconds of silence after which a report is forgotten; agents send their counters every 20 to 60 seconds."""
+_UNKNOWN32: Final = 0xFFFFFFFF
+_UNKNOWN64: Final = 0xFFFFFFFFFFFFFFFF
+"""What stands for a number that the agent does not know (sFlow version 5, section 5.3: all ones; of a float, -1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,9 @@ class SwitchReport:
     """Table of the ASIC -> (entries, most entries)."""
     cpu_times: tuple[int, ...] = ()
     """Milliseconds since the start in user, nice, system, idle, waiting, interrupts, soft interrupts."""
+    sub_agent: int = 0
+    own: bool = False
+    """It is the agent of the switch that ARM runs on."""
 
 
 def read(records: Iterable[Record], report: SwitchReport) -> SwitchReport:
@@ -66,34 +80,46 @@ def read(records: Iterable[Record], report: SwitchReport) -> SwitchReport:
         kind, data = (record.enterprise, record.format), record.data
         if kind == HOST_CPU and len(data) >= _CPU.size:
             one, five, fifteen, _, _, processors, _, uptime, *times = _CPU.unpack_from(data)
-            now = tuple(times)
+            now = () if _UNKNOWN32 in times else tuple(times)
+            load = one, five, fifteen
             report = replace(
                 report,
-                load=(one, five, fifteen),
-                processors=processors,
-                uptime_seconds=uptime,
+                load=load if all(math.isfinite(each) and each >= 0 for each in load) else None,
+                processors=processors if processors != _UNKNOWN32 else None,
+                uptime_seconds=uptime if uptime != _UNKNOWN32 else None,
                 cpu_share=_busy(report.cpu_times, now, report.cpu_share),
                 cpu_times=now,
             )
         elif kind == HOST_MEMORY and len(data) >= _MEMORY.size:
             total, free, _, buffers, cached, _, _ = _MEMORY.unpack_from(data)
-            report = replace(report, memory_total=total, memory_available=min(total, free + buffers + cached))
+            known = _UNKNOWN64 not in (total, free, buffers, cached)
+            report = replace(
+                report,
+                memory_total=total if known else None,
+                memory_available=min(total, free + buffers + cached) if known else None,
+            )
         elif kind == HOST_DISK and len(data) >= _DISK.size:
             total, free, fullest = _DISK.unpack_from(data)
-            # The share comes in hundredths of a percent.
-            report = replace(report, disk_total=total, disk_free=free, disk_fullest_share=min(1.0, fullest / 10_000))
+            known = _UNKNOWN64 not in (total, free)
+            report = replace(
+                report,
+                disk_total=total if known else None,
+                disk_free=free if known else None,
+                # The share comes in hundredths of a percent.
+                disk_fullest_share=min(1.0, fullest / 10_000) if fullest != _UNKNOWN32 else None,
+            )
         elif kind == HARDWARE_TABLES and len(data) >= _TABLES.size:
             numbers = _TABLES.unpack_from(data)
             pairs = zip(TABLES, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
             # All ones: the counter is not kept (sFlow version 5, section 5). No room: there is no such table.
-            known = {name: pair for name, pair in pairs if 0 < pair[1] < 0xFFFFFFFF and pair[0] < 0xFFFFFFFF}
-            report = replace(report, tables=known)
+            tables = {name: pair for name, pair in pairs if 0 < pair[1] < _UNKNOWN32 and pair[0] < _UNKNOWN32}
+            report = replace(report, tables=tables)
     return report
 
 
 def _busy(before: tuple[int, ...], now: tuple[int, ...], known: float | None) -> float | None:
     """Share of the time that was neither idle nor waiting; counters have 32 bits and come around."""
-    if not before:
+    if not before or not now:
         return None
     spent = [(new - old) % (1 << 32) for new, old in zip(now, before, strict=True)]
     total = sum(spent)
@@ -103,27 +129,61 @@ def _busy(before: tuple[int, ...], now: tuple[int, ...], known: float | None) ->
     return 1 - (spent[_IDLE] + spent[_WAITING]) / total
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    report: SwitchReport
+    at: float
+    """When, on the monotonic clock."""
+    times: int
+    """How many reports there have been."""
+
+
+def _rank(heard: _Heard) -> tuple[bool, bool, float]:
+    """Who is the first to make way for a new agent: the least."""
+    return heard.report.own, heard.times > 1, heard.at
+
+
 class SwitchCounters:
     """The latest report of each agent."""
 
-    def __init__(self, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(
+        self,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._wall_ms = wall_ms
-        self._reports: dict[tuple[bytes, int], SwitchReport] = {}
+        self._clock = clock
+        self._heard: dict[tuple[bytes, int], _Heard] = {}
+        self.is_own: Callable[[bytes], bool] = lambda _: False
+        """Tells whether the agent of a packed address is this switch's; asked once for each new agent."""
 
     def receive(self, datagram: Datagram) -> None:
         """Take in the counter samples of a datagram."""
         key = (datagram.agent, datagram.sub_agent)
-        old = self._reports.get(key)
-        if old is None and len(self._reports) >= _MOST_AGENTS:
-            return
-        start = old or SwitchReport(format_address(datagram.agent) if len(datagram.agent) in (4, 16) else "unknown")
+        now = self._clock()
+        heard = self._heard.get(key)
+        if heard is None or now - heard.at > EXPIRE:
+            heard = None
+            start = SwitchReport(format_address(datagram.agent), sub_agent=datagram.sub_agent)
+        else:
+            start = heard.report
         report = start
         for sample in datagram.samples:
             if isinstance(sample, CounterSample):
                 report = read(sample.records, report)
-        if report is not start:
-            self._reports = {**self._reports, key: replace(report, time_ms=self._wall_ms())}
+        if report is start:
+            return
+        own = self.is_own(datagram.agent) if heard is None else report.own
+        report = replace(report, own=own, time_ms=self._wall_ms())
+        everyone = {other: each for other, each in self._heard.items() if now - each.at <= EXPIRE}
+        everyone[key] = fresh = _Heard(report, now, heard.times + 1 if heard is not None else 1)
+        if len(everyone) > MOST_AGENTS:
+            others = [(_rank(each), other) for other, each in everyone.items() if each is not fresh]
+            del everyone[min(others)[1]]
+        self._heard = everyone
 
     def reports(self) -> tuple[SwitchReport, ...]:
-        """Of each agent that has sent such counters."""
-        return tuple(self._reports.values())
+        """Of each agent that has sent such counters lately, this switch's own first."""
+        since = self._clock() - EXPIRE
+        heard = [each.report for each in self._heard.values() if each.at >= since]
+        return tuple(sorted(heard, key=lambda report: not report.own))

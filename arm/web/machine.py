@@ -31,6 +31,8 @@ def document(board: Board) -> Json:
 def _switch(report: SwitchReport) -> Json:
     return {
         "agent": report.agent,
+        "sub_agent": report.sub_agent,
+        "own": report.own,
         "time_ms": report.time_ms,
         "load": list(report.load) if report.load is not None else None,
         "processors": report.processors,

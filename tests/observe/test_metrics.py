@@ -160,8 +160,10 @@ def test_histograms_are_cumulated_up_to_everything() -> None:
 def test_the_busiest_prefixes_and_the_switch_have_series() -> None:
     metrics = parse(everything())
     assert value(metrics, "arm_prefix_bytes_per_second", family="ipv4", prefix="192.0.2.0/24") == 1000
-    assert value(metrics, "arm_switch_load", agent="10.0.0.136", minutes="15") == 3
-    assert value(metrics, "arm_switch_table_entries_limit", agent="10.0.0.136", table="ipv4_routes") == 10
+    assert value(metrics, "arm_switch_load", agent="10.0.0.136", sub_agent="0", minutes="15") == 3
+    assert (
+        value(metrics, "arm_switch_table_entries_limit", agent="10.0.0.136", sub_agent="0", table="ipv4_routes") == 10
+    )
 
 
 def _named(text: str) -> set[str]:

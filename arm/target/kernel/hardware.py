@@ -150,8 +150,8 @@ def _walk(resources: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 class AgentReader:
     """The table counters that the switch's sFlow agent sends (Broadcom ASICs), as the board keeps them.
 
-    With several agents that send such counters, one has to be named as `[sflow] ip`: which of them is this switch
-    cannot be told otherwise.
+    With several agents that send such counters, it is the one with an address of this machine; if there is none, one
+    has to be named as `[sflow] ip`.
     """
 
     def __init__(self, reports: Callable[[], Sequence[SwitchReport]], agent: str | None = None) -> None:
@@ -161,6 +161,7 @@ class AgentReader:
 
     def read(self) -> Readings:
         found = [one for one in self._reports() if one.tables and self._agent in (None, one.agent)]
+        found = [one for one in found if one.own] or found
         if len(found) > 1:
             names = ", ".join(sorted(report.agent for report in found))
             raise ValueError(f"several sFlow agents send table counters ({names}), and [sflow] ip names none of them")

@@ -169,6 +169,14 @@ def test_of_several_agents_the_configured_one_counts_and_without_one_none_does()
         AgentReader(counters.reports).read()
 
 
+def test_of_several_agents_the_one_with_an_address_of_this_machine_counts():
+    counters = SwitchCounters()
+    counters.is_own = lambda address: address[3] == 2
+    for agent, tables in (("192.0.2.1", DIVIDED), ("192.0.2.2", SHARED), ("192.0.2.3", DIVIDED)):
+        counters.receive(datagram(agent, tables))
+    assert AgentReader(counters.reports).read()[Family.IPV6].maximum == 131072
+
+
 def test_the_agent_is_listened_to_where_the_machine_says_nothing_itself(monkeypatch, tmp_path):
     agents = AgentReader(lambda: ())
     monkeypatch.setattr(hardware, "SWITCHD_ROUTES", tmp_path)
