@@ -1,7 +1,8 @@
 """The REST API of the analytics, with the paths and field names that sFlow-RT's users know.
 
-What is wrong with a definition is a 400 that names the field and, for keys and filters, points at the character. Long
-polls hold a thread of the server each, so only so many are let in at a time.
+What is wrong with a definition is a 400 that names the field and, for keys and filters, points at the character. A
+request that waits for something to happen holds a thread of the server, so only so many are let in at a time: whatever
+waits does it inside of `Waiting`.
 """
 
 from __future__ import annotations
@@ -28,21 +29,27 @@ _KEYS_WITHIN: Final = 1.0
 
 
 class Crowded(Unavailable):
-    """As many long polls as the configuration allows are waiting already."""
+    """As many requests as the configuration allows are waiting already."""
+
+
+class Waiting:
+    """The requests that wait, at most so many: `with waiting:` around what may take long; Crowded at once if full."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = threading.BoundedSemaphore(most)
+
+    def __enter__(self) -> None:
+        if not self._free.acquire(blocking=False):
+            raise Crowded(f"{self._most} clients wait for events already (analytics.clients)")
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
 
 
 def create_blueprint(analytics: Analytics, board: Board) -> Blueprint:
     """The routes. Who may change something is decided before (web.access)."""
     paths = Blueprint("analytics", __name__)
-    polls = threading.BoundedSemaphore(analytics.config.clients)
-
-    def poll(give: Callable[[], list[Any]]) -> Response:
-        if not polls.acquire(blocking=False):
-            raise Crowded(f"{analytics.config.clients} clients wait for events already (analytics.clients)")
-        try:
-            return answer(queries.entries(give()))
-        finally:
-            polls.release()
 
     @paths.errorhandler(LanguageError)
     def bad_language(error: LanguageError) -> Response:
@@ -64,7 +71,8 @@ def create_blueprint(analytics: Analytics, board: Board) -> Blueprint:
         return answer({"status": 400, "error": str(error)}, 400)
 
     _definitions(paths, analytics)
-    _queries(paths, analytics, poll)
+    _queries(paths, analytics)
+    _waiting(paths, analytics, Waiting(analytics.config.clients))
 
     @paths.get("/agents/json")
     def agents() -> Response:
@@ -133,7 +141,7 @@ def _all(analytics: Analytics, kind: str) -> dict[str, Any]:
         return {name: group.document() for name, group in analytics.groups.items()}
 
 
-def _queries(paths: Blueprint, analytics: Analytics, poll: Callable[[Callable[[], list[Any]]], Response]) -> None:
+def _queries(paths: Blueprint, analytics: Analytics) -> None:
     @paths.get("/activeflows/<agents>/<name>/json")
     def active_flows(agents: str, name: str) -> Response:
         arguments = _arguments("maxFlows", "minValue", "aggMode")
@@ -166,19 +174,26 @@ def _queries(paths: Blueprint, analytics: Analytics, poll: Callable[[Callable[[]
         _arguments()
         return answer(queries.known_metrics(analytics))
 
-    @paths.get("/flowkeys/json")
-    def flow_keys() -> Response:
-        _arguments()
-        analytics.watch_keys()
-        until = time.monotonic() + _KEYS_WITHIN
-        while not (found := queries.flow_keys(analytics)) and time.monotonic() < until:
-            time.sleep(0.05)
-        return answer(found)
-
     @paths.get("/analyzer/json")
     def state() -> Response:
         _arguments()
         return answer(queries.state(analytics))
+
+
+def _waiting(paths: Blueprint, analytics: Analytics, waiting: Waiting) -> None:
+    """What answers when something has happened, or time is up."""
+
+    @paths.get("/flowkeys/json")
+    def flow_keys() -> Response:
+        _arguments()
+        analytics.watch_keys()
+        found = queries.flow_keys(analytics)
+        if not found:
+            with waiting:
+                until = time.monotonic() + _KEYS_WITHIN
+                while not (found := queries.flow_keys(analytics)) and time.monotonic() < until:
+                    time.sleep(0.05)
+        return answer(found)
 
     @paths.get("/events/json")
     def events() -> Response:
@@ -187,7 +202,9 @@ def _queries(paths: Blueprint, analytics: Analytics, poll: Callable[[Callable[[]
         number = arguments.integer("eventID", -1, -1, 2**53)
         most = arguments.integer("maxEvents", 100, 0, 1000)
         timeout = _timeout(arguments)
-        return poll(lambda: list(analytics.events.after(number, most, timeout, wanted)))
+        with waiting:
+            found = analytics.events.after(number, most, timeout, wanted)
+        return answer(queries.entries(found))
 
     @paths.get("/flows/json")
     def flows() -> Response:
@@ -196,7 +213,9 @@ def _queries(paths: Blueprint, analytics: Analytics, poll: Callable[[Callable[[]
         number = arguments.integer("flowID", -1, -1, 2**53)
         most = arguments.integer("maxFlows", 100, 0, 1000)
         timeout = _timeout(arguments)
-        return poll(lambda: list(analytics.ended.after(number, most, timeout, wanted)))
+        with waiting:
+            found = analytics.ended.after(number, most, timeout, wanted)
+        return answer(queries.entries(found))
 
 
 def _timeout(arguments: Arguments) -> float:

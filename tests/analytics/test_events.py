@@ -188,6 +188,28 @@ def test_only_so_many_may_wait_at_a_time() -> None:
     assert found == [200]
 
 
+@pytest.mark.parametrize("path", ["/events/json?timeout=60", "/flows/json?timeout=60", "/flowkeys/json"])
+def test_whatever_waits_is_among_those_that_may(path: str) -> None:
+    fed = Fed(AnalyticsConfig(clients=1))
+    app = create_app(Board(FakeEngine().ask), Config(), analytics=fed.analytics)
+    thread, found = waiting(lambda: client_of_wait(app, "/events/json?timeout=60").status_code)
+    try:
+        until(lambda: client_of_wait(app, "/events/json?timeout=0").status_code == 503)
+        began = time.monotonic()
+        refused = client_of_wait(app, path)
+        assert time.monotonic() - began < 0.9, "who is refused does not wait"
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        packets(fed, (ONE, OTHER, 100))  # noted, since somebody has asked for keys
+        if path == "/flowkeys/json":
+            assert "ipsource" in client_of_wait(app, path).json, "what is known is told without waiting"
+    finally:
+        fed.analytics.events.close()
+        thread.join(10)
+        fed.analytics.ended.close()
+    assert found == [200]
+    assert client_of_wait(app, path).status_code == 200, "the place is free again"
+
+
 def client_of_wait(app: Any, path: str) -> Any:
     return app.test_client().get(path, headers={"Host": "localhost"})
 
