@@ -2,6 +2,7 @@
 
 One small JSON file, replaced as a whole. A file that can not be read, or holds something that is not right any more, is
 reported and does not keep ARM from starting. It is put aside (arm/aside.py): the next change writes the file anew.
+What is saved is bounded (`MOST_OCTETS`), so that it can always be read again.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ from arm.aside import put_aside
 log = logging.getLogger(__name__)
 
 _NAME: Final = "analytics.json"
-_MOST: Final = 16 * 1024 * 1024
+MOST_OCTETS: Final = 8 * 1024 * 1024
+"""Of all definitions together, as `size` has them."""
+_MOST_READ: Final = 2 * MOST_OCTETS
+"""Of a file: what is around the definitions is less than they are."""
+
+
+def size(name: str, document: object) -> int:
+    """What a definition takes in the file, in octets."""
+    return len(name) + len(json.dumps(document, indent=1)) + 16
 
 
 def load(directory: Path) -> dict[str, Any]:
     """What was saved; empty if nothing was, or it can not be read."""
     path = directory / _NAME
     try:
-        if path.stat().st_size > _MOST:
+        if path.stat().st_size > _MOST_READ:
             raise ValueError("it is too large")
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from arm.analytics.definitions import NAME, DefinitionError
 from arm.analytics.metrics import AGGREGATES, PICKS, Reading, summarize
+from arm.analytics.registry import Limit
 from arm.analytics.service import Analytics
 from arm.analytics.values import Source, source_text, text_of
 from arm.model import parse_address
@@ -18,6 +19,8 @@ from arm.model import parse_address
 ALL: Final = "ALL"
 AGGREGATION_MODES: Final = ("max", "sum")
 _MOST_NAMES: Final = 100
+MOST_READINGS: Final = 50_000
+"""In one answer, some seven megabytes: a thousand interfaces with all of their counters."""
 
 
 class UnknownFlow(LookupError):  # noqa: N818 - not the program's mistake
@@ -134,7 +137,7 @@ def metric(analytics: Analytics, agents: str, metrics: str) -> list[dict[str, An
 
 
 def dump(analytics: Analytics, agents: str, metrics: str) -> list[dict[str, Any]]:
-    """Each metric of each data source; ALL gives every metric there is. DefinitionError."""
+    """Each metric of each data source; ALL gives every metric there is. DefinitionError, Limit."""
     chosen = select_agents(agents)
     now = analytics.clock()
     wanted = None if metrics == ALL else [name for _, name in _names(metrics)]
@@ -142,7 +145,11 @@ def dump(analytics: Analytics, agents: str, metrics: str) -> list[dict[str, Any]
         if wanted is None:
             of_counters: Iterable[str] = {name for each in analytics.metrics.sources.values() for name in each.values}
             wanted = [*analytics.flows.active, *sorted(of_counters)]
-        readings = [reading for name in wanted for reading in analytics.readings(name, now) if chosen(reading.source)]
+        readings: list[Reading] = []
+        for name in wanted:
+            readings += [reading for reading in analytics.readings(name, now) if chosen(reading.source)]
+            if len(readings) > MOST_READINGS:
+                raise Limit(f"these are more than {MOST_READINGS} values: name the metrics, or the agents")
     return [
         {
             **_of(reading.source),

@@ -60,6 +60,8 @@ class Registry:
         self.thresholds: dict[str, Threshold] = {}
         self.groups: dict[str, Group] = {}
         self._directory = directory
+        self._octets: dict[tuple[str, str], int] = {}
+        """What each definition takes in the file, by kind and name."""
 
     def changed(self) -> None:
         """Called with the lock held after each change of the definitions."""
@@ -84,7 +86,7 @@ class Registry:
         if len(flow.keys) > self.config.keys:
             raise Limit(f"a flow has at most {self.config.keys} keys (analytics.keys)")
         with self.lock:
-            self._room(self.flows.active, name)
+            self._room("flow", self.flows.active, name, definition.document())
             self.flows.put(flow)
         self._store()
         return definition
@@ -94,7 +96,7 @@ class Registry:
         definition = read_threshold(document)
         check_name(name)
         with self.lock:
-            self._room(self.thresholds, name)
+            self._room("threshold", self.thresholds, name, definition.document())
             self.thresholds[name] = Threshold(name, definition)
         self._store()
         return definition
@@ -104,7 +106,7 @@ class Registry:
         group = Group(read_group(document))
         check_name(name)
         with self.lock:
-            self._room(self.groups, name)
+            self._room("group", self.groups, name, group.document())
             self.groups[name] = group
         self._store()
         return group
@@ -118,21 +120,28 @@ class Registry:
                 del self.thresholds[name]
             else:
                 del self.groups[name]
+            del self._octets[kind, name]
         self._store()
 
-    def _room(self, table: dict[str, Any], name: str) -> None:
+    def _room(self, kind: str, table: dict[str, Any], name: str, document: object) -> None:
+        """Limit if there are too many definitions of a kind, or if all together would be too large with this one."""
         if name not in table and len(table) >= self.config.definitions:
             raise Limit(f"there are {self.config.definitions} already (analytics.definitions)")
+        octets = memory.size(name, document)
+        before = self._octets.get((kind, name), 0)
+        if sum(self._octets.values()) - before + octets > memory.MOST_OCTETS:
+            raise Limit(f"all definitions together may have {memory.MOST_OCTETS} octets, and with this one have more")
+        self._octets[kind, name] = octets
 
     def _store(self) -> None:
         with self.lock:
-            document = {
-                "flows": {name: flow.definition.document() for name, flow in self.flows.active.items()},
-                "thresholds": {name: each.definition.document() for name, each in self.thresholds.items()},
-                "groups": {name: group.document() for name, group in self.groups.items()},
-            }
             self.changed()
             if self._directory is not None:
+                document = {
+                    "flows": {name: flow.definition.document() for name, flow in self.flows.active.items()},
+                    "thresholds": {name: each.definition.document() for name, each in self.thresholds.items()},
+                    "groups": {name: group.document() for name, group in self.groups.items()},
+                }
                 memory.save(self._directory, document)
 
     def recall(self) -> None:
