@@ -164,4 +164,5 @@ def _ineffective(config: Config) -> Iterator[Fault]:
 def _exposed(config: Config) -> Iterator[Fault]:
     host, _ = split_endpoint(config.http.listen)
     if not ipaddress.ip_address(host).is_loopback and config.http.token is None:
-        yield Fault("http.listen", f"{config.http.listen} is open to other machines and no http.token is set")
+        text = f"{config.http.listen} is open to other machines, which can read everything; no http.token is set"
+        yield Fault("http.listen", text)

@@ -255,7 +255,7 @@ class HttpConfig:
         rules.TOKEN,
         "Secret that a request which changes something must bring (`Authorization: Bearer ...`).",
         secret=True,
-        without="no request needs one",
+        without="only the machine itself can change anything",
     )
     protect_reads: bool = key(
         False,

@@ -72,6 +72,19 @@ def test_writes_need_the_token_when_one_is_set() -> None:
     assert guarded.post("/change", headers=bearer(TOKEN)).status_code == 200
 
 
+def test_without_a_token_only_the_machine_itself_can_write() -> None:
+    free = client(HttpConfig(listen="0.0.0.0:8008"))
+    for here in ("127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1"):
+        assert free.post("/change", environ_base={"REMOTE_ADDR": here}).status_code == 200, here
+    for elsewhere in ("192.0.2.1", "172.17.0.1", "2001:db8::1", "::ffff:192.0.2.1", ""):
+        answer = free.post("/change", environ_base={"REMOTE_ADDR": elsewhere})
+        assert answer.status_code == 403, elsewhere
+        assert "token" in answer.json["error"]
+        assert free.get("/arm/status/json", environ_base={"REMOTE_ADDR": elsewhere}).status_code == 200
+    guarded = client(HttpConfig(token=TOKEN))
+    assert guarded.post("/change", headers=bearer(TOKEN), environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers", [{"Origin": "http://elsewhere.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
