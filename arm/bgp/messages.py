@@ -114,9 +114,9 @@ def read_paths(data: bytes, position: int, end: int, family: Family) -> list[tup
         if position + 5 > end:
             raise BgpError(3, 10, "a path identifier ends outside its field")
         following = position + 5 + (data[position + 4] + 7) // 8
-        paths.append((int.from_bytes(data[position : position + 4], "big"), read(data, position + 4, following)[0]))
-        if following > end:
+        if following > end:  # before it is read: it may end behind the message too
             raise BgpError(3, 10, "a prefix ends outside its field")
+        paths.append((int.from_bytes(data[position : position + 4], "big"), read(data, position + 4, following)[0]))
         position = following
     return paths
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from bgp_strategies import FEED, updates
+from bgp_strategies import FEED, prefixes, updates
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from interpreted import interpreted
@@ -21,7 +21,7 @@ from arm.bgp.messages import (
     path_attributes,
 )
 from arm.bgp.wire import HEADER_SIZE, OPTIONAL, TRANSITIVE, attribute, walk_attributes
-from arm.model import FAMILIES, Family, parse_prefix
+from arm.model import FAMILIES, Family, Prefix, parse_prefix
 
 WELL_KNOWN = TRANSITIVE
 BOTH = OPTIONAL | TRANSITIVE
@@ -265,27 +265,98 @@ def damaged_updates(draw: st.DrawFn) -> bytes:
     return bytes(octets[: draw(st.integers(0, len(octets)))]) if draw(st.booleans()) else bytes(octets)
 
 
-@given(damaged=damaged_updates(), four_octet=st.booleans(), internal=st.booleans())
-@settings(max_examples=300)
-def test_damaged_updates_raise_nothing_else(damaged: bytes, four_octet: bool, internal: bool) -> None:
-    interner = Interner(FEED, four_octet=four_octet, internal=internal)
+def with_identifiers(found: list[Prefix], first: int) -> bytes:
+    """NLRI in which a path identifier stands before each prefix (RFC 7911 section 3)."""
+    return b"".join(
+        (first + n).to_bytes(4, "big") + bytes((length,)) + packed[: (length + 7) // 8]
+        for n, (packed, length) in enumerate(found)
+    )
+
+
+@st.composite
+def damaged_paths(draw: st.DrawFn) -> bytes:
+    """As `damaged_updates`, for families with ADD-PATH; each field of NLRI may also be cut before its lengths are."""
+    family = draw(st.sampled_from(FAMILIES))
+    raw, next_hop, found = draw(updates(family))
+    nlri = with_identifiers(found, draw(st.integers(0, 2**32 - 64)))
+    nlri = nlri[: draw(st.integers(max(0, len(nlri) - 20), len(nlri)))]
+    withdraws = draw(st.booleans())
+    if family is Family.IPV4:
+        octets = body(b"", b"", nlri) if withdraws else body(raw, nlri)
+    else:
+        head = b"\0\x02\x01" if withdraws else bytes((0, 2, 1, len(next_hop))) + next_hop + b"\0"
+        octets = body(attribute(OPTIONAL, 15 if withdraws else 14, head + nlri) + (b"" if withdraws else raw), b"")
+    damaged = bytearray(octets)
+    for _ in range(draw(st.integers(0, 2))):
+        damaged[draw(st.integers(0, len(damaged) - 1))] = draw(st.integers(0, 255))
+    return bytes(damaged[: draw(st.integers(0, len(damaged)))]) if draw(st.booleans()) else bytes(damaged)
+
+
+@pytest.mark.parametrize("length", [1, 8, 9, 17, 24, 25, 31, 32])
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_prefix_with_a_path_identifier_that_is_cut_off_ends_the_session(length: int, cut: int) -> None:
+    nlri = with_identifiers([(b"\x0a\xff\xff\xff", length)], 1)
+    for octets in (body(GOOD, nlri[:-cut]), body(b"", b"", nlri[:-cut])):
+        for interner in (Interner(FEED, add_path=FAMILIES), SOURCES[-2].Interner(FEED, add_path=FAMILIES)):
+            messages = compiled_messages if isinstance(interner, Interner) else SOURCES[-1]
+            with pytest.raises(messages.BgpError) as caught:
+                messages.parse_update(octets, interner)
+            assert (caught.value.code, caught.value.subcode) == (3, 10)
+
+
+@given(family=st.sampled_from(FAMILIES), data=st.data())
+def test_paths_are_read_whole_or_not_at_all_wherever_their_field_ends(family: Family, data: st.DataObject) -> None:
+    found = data.draw(st.lists(prefixes(family), min_size=1, max_size=8))
+    nlri = with_identifiers(found, 7)
+    ends = [len(with_identifiers(found[:n], 7)) for n in range(len(found) + 1)]
+    for end in range(len(nlri) + 1):
+        for octets in (nlri, nlri[:end]):  # more follows in the message, or nothing does
+            if end in ends:
+                read = compiled_messages.read_paths(octets, 0, end, family)
+                assert [prefix for _, prefix in read] == found[: ends.index(end)]
+            else:
+                with pytest.raises(BgpError):
+                    compiled_messages.read_paths(octets, 0, end, family)
+
+
+ADD_PATH = st.sampled_from([frozenset[Family](), frozenset(FAMILIES), frozenset({Family.IPV4})])
+
+
+@given(
+    damaged=st.one_of(damaged_updates(), damaged_paths()),
+    four_octet=st.booleans(),
+    internal=st.booleans(),
+    add_path=ADD_PATH,
+)
+@settings(max_examples=400)
+def test_damaged_updates_raise_nothing_else(
+    damaged: bytes, four_octet: bool, internal: bool, add_path: frozenset[Family]
+) -> None:
+    interner = Interner(FEED, four_octet=four_octet, internal=internal, add_path=add_path)
     got = attempt(damaged, interner)
     if isinstance(got, BgpError):
         assert got.code == 3
         return
-    for attributes, prefixes in got:
+    for attributes, told in got:
         assert attributes is None or attributes.feed is FEED
-        for packed, length in prefixes:
+        for packed, length in told:
             assert len(packed) in (4, 16)
             assert 0 <= length <= len(packed) * 8
             assert int.from_bytes(packed, "big") & ((1 << (len(packed) * 8 - length)) - 1) == 0
 
 
-@given(damaged=damaged_updates(), four_octet=st.booleans(), internal=st.booleans())
-@settings(max_examples=300)
-def test_compiled_and_interpreted_say_the_same(damaged: bytes, four_octet: bool, internal: bool) -> None:
+@given(
+    damaged=st.one_of(damaged_updates(), damaged_paths()),
+    four_octet=st.booleans(),
+    internal=st.booleans(),
+    add_path=ADD_PATH,
+)
+@settings(max_examples=400)
+def test_compiled_and_interpreted_say_the_same(
+    damaged: bytes, four_octet: bool, internal: bool, add_path: frozenset[Family]
+) -> None:
     def told(messages: ModuleType, interner: type[Interner]) -> object:
-        used = interner(FEED, four_octet=four_octet, internal=internal)
+        used = interner(FEED, four_octet=four_octet, internal=internal, add_path=add_path)
         try:
             found: object = [(a and (a.raw, a.next_hop), p) for a, p in messages.parse_update(damaged, used)]
         except Exception as error:  # each form has a BgpError of its own
