@@ -1,4 +1,7 @@
-"""When and how to dial a peer: at once, then later and later while it fails, never in step with others."""
+"""When and how to dial a peer: at once, then later and later while it fails, never in step with others.
+
+And when not to talk to a peer at all: after a bug of ARM's own has ended its session (Damper).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,12 @@ RETRY: Final = 1.0
 RETRY_LIMIT: Final = 60.0
 ATTEMPT: Final = 10.0
 """Seconds that an attempt may take."""
+
+DAMP: Final = 1.0
+"""Seconds that a session stays down after a bug in it; doubles each time."""
+DAMP_LIMIT: Final = 300.0
+DAMP_FORGET: Final = 3600.0
+"""Seconds without a bug after which the next one counts as the first."""
 
 _DOUBLINGS: Final = 10
 
@@ -48,6 +57,11 @@ class Dialer:
             self.at = now + wait * random.uniform(0.75, 1.0)
         self._failures += 1
 
+    def not_before(self, at: float) -> None:
+        """Put off what is due earlier."""
+        if self.at is not None:
+            self.at = max(self.at, at)
+
     def cancel(self) -> None:
         """Do not dial any more."""
         self.at = None
@@ -71,3 +85,33 @@ class Dialer:
             sock.close()
             raise
         return sock
+
+
+class Damper:
+    """How long a session stays down after a bug in it (RFC 4271 section 8.1.1, DampPeerOscillations). Pure.
+
+    A bug that the peer's octets bring about comes back with the same octets, often only after the whole table has been
+    learned again. So the time doubles although the session gets to established in between.
+    """
+
+    def __init__(self) -> None:
+        self._bugs = 0
+        self._last = float("-inf")
+        self._until = float("-inf")
+
+    def bug(self, now: float) -> float:
+        """A bug has ended the session; until when it stays down."""
+        if now - self._last > DAMP_FORGET:
+            self._bugs = 0
+        self._until = now + min(DAMP_LIMIT, DAMP * 2 ** min(self._bugs, _DOUBLINGS))
+        self._bugs += 1
+        self._last = now
+        return self._until
+
+    def closed(self, now: float) -> bool:
+        """True while the session stays down: neither dial nor let the peer in."""
+        return now < self._until
+
+    def deadline(self, now: float) -> float | None:
+        """When it is over, if it is not."""
+        return self._until if self.closed(now) else None

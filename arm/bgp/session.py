@@ -4,8 +4,10 @@ A session listens for its peer and, if told to, dials it. Two connections can me
 one stays. The one that gets to established is the session, and each such incarnation of a learning session is a new
 Feed: the engine keeps what the old one taught until the new one is complete, so the table is never empty in between.
 
-Invariants: all methods but `status` belong to the I/O thread. Routes may be sent between SessionUp and SessionDown.
-A fault of one session never reaches another. A closed link is in no list, and nothing happens to it any more.
+Invariants: all methods but `status` belong to the I/O thread. Routes may be sent between SessionUp and
+SessionDown. A fault of one session never reaches another: whatever is raised while a connection is served, be it a bug of
+ARM's own, ends that connection and nothing else (`_serve`). A closed link is in no list, and nothing happens to it any
+more.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import logging
 import selectors
 import socket
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Final
 
 from arm.bgp import tcp
 from arm.bgp.connection import Connection, State
-from arm.bgp.dialer import ATTEMPT, Dialer
+from arm.bgp.dialer import ATTEMPT, Damper, Dialer
 from arm.bgp.events import RefreshRequested, SessionDown, SessionEvent, SessionUp
 from arm.bgp.interner import Interner
 from arm.bgp.learner import Learner
@@ -36,6 +39,7 @@ log = logging.getLogger(__name__)
 COLLISION: Final = 7
 HOLD_EXPIRED: Final = 4
 SEND_HOLD_EXPIRED: Final = 8
+UNSPECIFIC: Final = 0
 
 
 class Session:
@@ -73,6 +77,7 @@ class Session:
         self._quiet = quiet
         self._dialer = Dialer(peer, retry=retry, now=now)
         self._dial_until = 0.0
+        self._damper = Damper()
         self._generation = 0
         self._report = Report(peer, wall_ms)
         self._established_at = 0.0
@@ -86,40 +91,37 @@ class Session:
 
     def accept(self, sock: socket.socket) -> None:
         """The peer has connected. A connection of its that is not established yet makes way: the peer knows best."""
-        if self.stopped:
+        if self.stopped or self._damper.closed(self._now):
             sock.close()
             return
         for link in [link for link in self.links if link.incoming and link is not self.up]:
             self._drop(link, "the peer connected again")
-        tcp.prepare(sock)
-        self._begin(self._add(sock, incoming=True))
+        try:
+            tcp.prepare(sock)
+        except OSError:  # gone again
+            sock.close()
+            return
+        link = self._add(sock, incoming=True)
+        self._serve(link, lambda: self._begin(link))
 
     def tick(self, now: float) -> None:
         """What time brings: dialling, keepalives, hold timers, the end of a quiet peer's initial routes."""
         self._now = now
         if self._dialer.due(now) and not self.links:
             self._dial()
+        if not self.links:
+            self._update_state()
         for link in list(self.links):
             connection = link.connection
             if connection is None:
                 if now >= self._dial_until:
                     self._lost(link, "connecting timed out")
                 continue
-            try:
-                if not link.paused:
-                    connection.tick(now)
-                else:
-                    connection.keep_alive(now)
-                if link.stuck(now):
-                    raise BgpError(SEND_HOLD_EXPIRED, 0, "send hold timer expired: the peer does not read")
-            except BgpError as error:
-                self._fail(link, error)
-        if self.learner is not None and self.up is not None and not self.up.paused:
-            self.learner.tick(now)
+            self._serve(link, partial(self._tick, link, connection))
 
     def deadline(self) -> float | None:
         """When `tick` has something to do next."""
-        times: list[float | None] = [self._dialer.at]
+        times: list[float | None] = [self._dialer.at, self._damper.deadline(self._now)]
         for link in self.links:
             if link.connection is None:
                 times.append(self._dial_until)
@@ -156,8 +158,9 @@ class Session:
                 self._report.updates_out += chunk.count(MARKER)
                 yield chunk
 
-        self.up.queue(counted(), done)
-        self._write(self.up)
+        link = self.up
+        link.queue(counted(), done)
+        self._serve(link, lambda: link.write(self._now))
 
     def request_refresh(self) -> None:
         """Ask the peer for all its routes again, if it can (RFC 2918)."""
@@ -262,6 +265,39 @@ class Session:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
+    def _serve(self, link: Link, what: Callable[[], None]) -> None:
+        """Do something for one connection. All that goes wrong in it ends this connection, and nothing else.
+
+        A bug ends it too, for it is the octets of one peer that have brought it about, and the daemon would come back
+        to the same octets. What is raised where events go is no Exception (see speaker): it is not the session's.
+        """
+        try:
+            what()
+        except BgpError as error:
+            self._fail(link, error)
+        except NotificationError as error:
+            self._lost(link, f"peer sent {error}", graceful=False)
+        except ClosedError as error:
+            self._lost(link, str(error))
+        except Exception as error:
+            until = self._damper.bug(self._now)
+            log.exception(
+                "session failed by a bug session=%s peer=%s error=%r again_in=%.0f",
+                self.peer.name, self.peer.address, error, until - self._now,
+            )  # fmt: skip
+            self._fail(link, BgpError(CEASE, UNSPECIFIC, f"a bug in ARM, which its log shows: {error!r}"))
+            self._dialer.not_before(until)
+
+    def _tick(self, link: Link, connection: Connection) -> None:
+        if not link.paused:
+            connection.tick(self._now)
+        else:
+            connection.keep_alive(self._now)
+        if link.stuck(self._now):
+            raise BgpError(SEND_HOLD_EXPIRED, 0, "send hold timer expired: the peer does not read")
+        if link is self.up and self.learner is not None and not link.paused:
+            self.learner.tick(self._now)
+
     def _agreement(self) -> Agreement | None:
         return self.up.connection.agreement if self.up is not None and self.up.connection is not None else None
 
@@ -295,26 +331,13 @@ class Session:
             if error := link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._lost(link, f"connect failed: {errno.errorcode.get(error, error)}")
             else:
-                self._begin(link)
+                self._serve(link, lambda: self._begin(link))
             return
         if mask & selectors.EVENT_READ:
-            try:
-                link.read(self._now)
-            except BgpError as error:
-                self._fail(link, error)
-            except NotificationError as error:
-                self._lost(link, f"peer sent {error}", graceful=False)
-            except ClosedError as error:
-                self._lost(link, str(error))
+            self._serve(link, lambda: link.read(self._now))
         if mask & selectors.EVENT_WRITE and link in self.links:
-            self._write(link)
+            self._serve(link, lambda: link.write(self._now))
         self._update_state()
-
-    def _write(self, link: Link) -> None:
-        try:
-            link.write(self._now)
-        except ClosedError as error:
-            self._lost(link, str(error))
 
     def _fail(self, link: Link, error: BgpError) -> None:
         """End a connection for a fault that the peer is told of."""
@@ -362,7 +385,8 @@ class Session:
             return
         states = {link.connection.state.value if link.connection is not None else "connect" for link in self.links}
         order = ("established", "openconfirm", "opensent", "connect")
-        self._report.enter(next((state for state in order if state in states), "active"))
+        alone = "idle" if self._damper.closed(self._now) else "active"
+        self._report.enter(next((state for state in order if state in states), alone))
 
     def status(self) -> SessionStatus:
         """A picture for people; any thread may ask."""

@@ -5,8 +5,9 @@ the first table for moments: events go to a queue, and when the engine has too m
 that teach are not read from until it has caught up. TCP then slows the peer, memory stays bounded, keepalives go on.
 
 Invariants: sessions, links and connections belong to this thread; others use `send`, `reset`, `refresh`, `status` and
-`stop`. Only configured peers get in: anything else is closed at once and counted. If the thread dies of a bug, `failed`
-holds the exception and `on_failure` is called: the daemon stops on it.
+`stop`. Only configured peers get in: anything else is closed at once and counted. A bug that the octets of one peer
+bring about ends that session only (see session). If the thread dies of a bug of its own, or of one in what takes its
+events, `failed` holds the exception and `on_failure` is called: the daemon stops on it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from arm.bgp import tcp
 from arm.bgp.dialer import RETRY
@@ -33,6 +34,7 @@ from arm.model import Event, SessionStatus, parse_address
 from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PAUSE_ABOVE: Final = 20_000
 RESUME_BELOW: Final = 10_000
@@ -44,6 +46,10 @@ _LOOK_AGAIN: Final = 0.005
 
 _BREATHER: Final = 0.05
 _LOG_INTERVAL: Final = 10.0
+
+
+class OutsideError(BaseException):
+    """Whoever was called from the I/O thread failed; the cause says how. No Exception, as it is no session's fault."""
 
 
 class Speaker:
@@ -95,8 +101,8 @@ class Speaker:
             self._sessions[peer.name] = Session(
                 peer,
                 selector=self._selector,
-                emit=emit,
-                notify=self._notifier(peer.name),
+                emit=_outside(emit),
+                notify=_outside(self._notifier(peer.name)),
                 own_ids=own_ids,
                 restarting_until=now + peer.restart_time,
                 now=now,
@@ -142,7 +148,7 @@ class Speaker:
         """
         session = self._sessions[name]
         chunks: Iterator[bytes] = iter((messages,)) if isinstance(messages, bytes) else iter(messages)
-        self._command(lambda: session.send(chunks, done))
+        self._command(lambda: session.send(chunks, _outside(done)))
 
     def reset(self, name: str, text: str) -> None:
         """End the session with Cease (out of resources); it comes back by itself."""
@@ -179,8 +185,10 @@ class Speaker:
         try:
             while not self._stopping:
                 self._round()
-        except BaseException:
+        except BaseException as error:
             self._stop_keep = True  # the daemon comes back: let the peers wait for it
+            if isinstance(error, OutsideError) and error.__cause__ is not None:
+                raise error.__cause__ from None
             raise
         finally:
             self._close()
@@ -277,7 +285,7 @@ class Speaker:
         for session in self._sessions.values():
             try:
                 session.stop(self._stop_words, keep=self._stop_keep)
-            except Exception:
+            except (Exception, OutsideError):
                 # Only after a bug that is told already: the other sessions are to be closed all the same.
                 log.exception("closing failed session=%s", session.peer.name)
         with self._gate:
@@ -288,6 +296,18 @@ class Speaker:
         for sock in self._listeners:
             sock.close()
         self._selector.close()
+
+
+def _outside(call: Callable[[T], None]) -> Callable[[T], None]:
+    """`call`, whose failures are nobody's session's."""
+
+    def guarded(item: T) -> None:
+        try:
+            call(item)
+        except Exception as error:
+            raise OutsideError from error
+
+    return guarded
 
 
 def check(peer: Peer, others: Iterable[Session]) -> None:

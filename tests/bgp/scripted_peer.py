@@ -6,6 +6,7 @@ import dataclasses
 import socket
 import struct
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from polling import until
@@ -96,6 +97,8 @@ class Desk:
     def __init__(self, peers: Sequence[Peer] = (LEARN, PUSH), **options: Any) -> None:
         self.events: list[Event | SessionEvent] = []
         self.backlog = 0
+        self.rounds = 0
+        """Rounds of the speaker's loop."""
         listener = listen("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
         # The second loopback address is where peers of the same address are told apart.
@@ -104,7 +107,7 @@ class Desk:
             listeners=[listener, second],
             peers=peers,
             emit=self.events.append,
-            backlog=lambda: self.backlog,
+            backlog=self._round,
             **options,
         )
         for peer in peers:
@@ -112,6 +115,13 @@ class Desk:
                 self.speaker.watch(peer.name, self.events.append)
         self.speaker.start()
         self._talks: list[Talk] = []
+
+    def _past(self, count: int) -> bool:
+        return self.rounds >= count
+
+    def _round(self) -> int:
+        self.rounds += 1
+        return self.backlog
 
     def call(self, source: str = LEARN.address, to: str = "127.0.0.1") -> Talk:
         """Connect from this address."""
@@ -127,6 +137,12 @@ class Desk:
 
     def status(self, address: str = LEARN.address) -> SessionStatus:
         return next(status for status in self.speaker.status() if status.peer == address)
+
+    def another_round(self) -> None:
+        """Wake the speaker's thread, and wait until it has looked at everything."""
+        for count in (self.rounds + 1, self.rounds + 2):
+            self.speaker.refresh("reflector")
+            until(partial(self._past, count))
 
     def wait(self, kind: type[E], count: int = 1) -> E:
         """The `count`th event of this type."""
