@@ -205,11 +205,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeedUp:
-    """A reflector session is established. Routes of older feeds of the same name are stale until FeedComplete."""
+    """A reflector session is established.
+
+    Routes of older feeds of the same name are stale until FeedComplete; those of other families go at once.
+    """
 
     feed: Feed
     families: frozenset[Family] = frozenset(FAMILIES)
     """Those that both ends agreed on: each of them closes with a FeedComplete."""
+    lost: frozenset[Family] = frozenset()
+    """Families whose stale routes go at once, too: the peer says that it forwards by them no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,6 +240,8 @@ class FeedDown:
     feed: Feed
     reason: str
     retain: float
+    lost: frozenset[Family] = frozenset()
+    """Families whose routes go at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,6 +21,7 @@ from typing import Final
 
 from arm.bgp.interner import Interner
 from arm.bgp.peer import Agreement, Peer
+from arm.bgp.retention import Loss, forgotten, kept
 from arm.bgp.wire import KEEPALIVE_MESSAGE, end_of_rib
 from arm.model import Attributes, Event, Family, Feed, FeedComplete, FeedDown, FeedUp, Prefix, RoutesLearned
 
@@ -78,6 +79,7 @@ class Learner:
             families=agreement.families,
             add_path=agreement.add_path,
         )
+        self._agreement = agreement
         self._emit = emit
         self._send = send
         self._counters = counters
@@ -90,7 +92,7 @@ class Learner:
         self._nudge_at = now + _NUDGE
         self._until_rest = _LARGE
         self.rest_until: float | None = None
-        emit(FeedUp(self.feed, agreement.families))
+        emit(FeedUp(self.feed, agreement.families, forgotten(agreement.peer)))
 
     @property
     def deadline(self) -> float | None:
@@ -144,12 +146,13 @@ class Learner:
                 self._send(KEEPALIVE_MESSAGE)
                 self._nudge_at = now + _KEEPALIVE_SPACING
 
-    def down(self, reason: str, retain: float) -> None:
-        """The session ended; its routes stay for `retain` seconds."""
+    def down(self, reason: str, loss: Loss) -> None:
+        """The session ended; what becomes of its routes is for `retention` to say."""
+        retain, lost = kept(self._agreement, loss)
         self._incomplete.clear()
         self._counters.malformed += self.interner.malformed
         self._counters.looped += self.interner.looped
-        self._emit(FeedDown(self.feed, reason, retain))
+        self._emit(FeedDown(self.feed, reason, retain, lost))
 
     def _complete(self, family: Family) -> None:
         if family not in self._incomplete:

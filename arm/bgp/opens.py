@@ -87,6 +87,7 @@ def read_open(body: bytes) -> PeerOpen:
         restart_time=None if graceful is None else int(graceful.restart_time),
         restart_families=frozenset() if graceful is None else _families(graceful),
         restarting=graceful is not None and bool(graceful.restart_flag & _RESTARTING),
+        preserved=frozenset() if graceful is None else _families(_forwarding(graceful)),
         add_path=_sent(capabilities.get(Capability.CODE.ADD_PATH, {})),
     )
 
@@ -118,6 +119,11 @@ def agree(peer: Peer, received: PeerOpen) -> Agreement:
 def _families(pairs: Any) -> frozenset[Family]:
     """Unicast families among (AFI, SAFI) pairs."""
     return frozenset(family for family in FAMILIES if (_AFI[family], SAFI.unicast) in pairs)
+
+
+def _forwarding(graceful: Any) -> list[Any]:
+    """(AFI, SAFI) pairs with the F bit."""
+    return [pair for pair, flags in graceful.items() if flags & _FORWARDING]
 
 
 def _sent(modes: Any) -> frozenset[Family]:

@@ -73,6 +73,8 @@ class PeerOpen:
     """Families whose routes shall survive a restart of the peer."""
     restarting: bool
     """The peer has just restarted (RFC 4724, the R bit)."""
+    preserved: frozenset[Family] = frozenset()
+    """Families whose forwarding state the peer kept when it restarted (RFC 4724, the F bit)."""
     add_path: frozenset[Family] = frozenset()
     """Families of which the peer would send several paths (RFC 7911)."""
 

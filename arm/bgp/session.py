@@ -31,6 +31,7 @@ from arm.bgp.messages import Update
 from arm.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, NotificationError, shutdown_communication
 from arm.bgp.peer import Agreement, Peer, Role
 from arm.bgp.report import Report
+from arm.bgp.retention import Loss
 from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
 from arm.model import Event, Family, SessionStatus
 
@@ -40,6 +41,7 @@ COLLISION: Final = 7
 HOLD_EXPIRED: Final = 4
 SEND_HOLD_EXPIRED: Final = 8
 UNSPECIFIC: Final = 0
+HARD_RESET: Final = 9
 
 
 class Session:
@@ -197,7 +199,7 @@ class Session:
             # RFC 4724 section 5: a peer with graceful restart that connects anew has lost the old connection.
             if not current.graceful or connection.started < self._established_at:
                 raise BgpError(CEASE, COLLISION, "collision with the established connection")
-            self._drop(self.up, "the peer restarted", graceful=True)
+            self._drop(self.up, "the peer restarted", loss=Loss.SILENT)
             return
         assert connection.agreement is not None
         theirs = socket.inet_aton(connection.agreement.peer.router_id)
@@ -276,7 +278,8 @@ class Session:
         except BgpError as error:
             self._fail(link, error)
         except NotificationError as error:
-            self._lost(link, f"peer sent {error}", graceful=False)
+            hard = (error.code, error.subcode) == (CEASE, HARD_RESET)
+            self._lost(link, f"peer sent {error}", loss=Loss.HARD if hard else Loss.NOTIFIED)
         except ClosedError as error:
             self._lost(link, str(error))
         except Exception as error:
@@ -344,18 +347,19 @@ class Session:
         last = notification(error.code, error.subcode, error.data)
         reason = f"sent {error.code}/{error.subcode}: {error.text}"
         # A peer that went silent may have restarted; one that talks nonsense has not (RFC 4724 section 5).
-        self._lost(link, reason, last, graceful=error.code in (HOLD_EXPIRED, SEND_HOLD_EXPIRED))
+        silent = error.code in (HOLD_EXPIRED, SEND_HOLD_EXPIRED)
+        self._lost(link, reason, last, loss=Loss.SILENT if silent else Loss.NOTIFIED)
 
-    def _lost(self, link: Link, reason: str, last_words: bytes = b"", *, graceful: bool = True) -> None:
+    def _lost(self, link: Link, reason: str, last_words: bytes = b"", *, loss: Loss = Loss.SILENT) -> None:
         """A connection ended by itself or by a fault: try again later, unless another one is there."""
         was_up = link is self.up
-        self._drop(link, reason, last_words, graceful=graceful)
+        self._drop(link, reason, last_words, loss=loss)
         if was_up or not self.links:
             self._report.reason = reason
             self._dialer.again(self._now)
 
-    def _drop(self, link: Link, reason: str, last_words: bytes = b"", *, graceful: bool = False) -> None:
-        """Close a connection and, if it was the session, say so. `graceful`: the peer may be restarting."""
+    def _drop(self, link: Link, reason: str, last_words: bytes = b"", *, loss: Loss = Loss.NOTIFIED) -> None:
+        """Close a connection and, if it was the session, say so."""
         if link not in self.links:
             return
         agreement = self._agreement()
@@ -377,8 +381,7 @@ class Session:
             self._notify(SessionDown(reason))
         elif self.learner is not None:
             learner, self.learner = self.learner, None
-            restart_time = agreement.peer.restart_time if graceful and agreement.graceful else None
-            learner.down(reason, float(restart_time or agreement.hold_time or self.peer.hold_time))
+            learner.down(reason, loss)
 
     def _update_state(self) -> None:
         if self.stopped:

@@ -69,8 +69,8 @@ class BgpConfig:
     restart_time: int = key(
         120,
         rules.integer(0, 4095),
-        "Graceful restart (RFC 4724): how long peers keep ARM's routes while it restarts, and how long ARM keeps "
-        "theirs where they do not say.",
+        "Graceful restart (RFC 4724): how long peers keep ARM's routes while it restarts, and how long ARM holds back "
+        "what a session that came back with much less does not teach any more.",
         unit="seconds",
     )
 

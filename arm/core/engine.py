@@ -18,7 +18,7 @@ from typing import Final, assert_never
 from arm.config import Config
 from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
-from arm.core.feeds import Feeds, shrinks
+from arm.core.feeds import Feeds, Sweep, shrinks
 from arm.core.fib import RESENT
 from arm.core.inflight import InFlight
 from arm.core.relearned import Relearned
@@ -97,12 +97,12 @@ class Engine(Explainer):
                 if self._feeds.is_current(event.feed):
                     self._learn(event)
             case FeedUp():
-                self._feeds.up(event)
+                self._drop(self._feeds.up(event))
             case FeedComplete():
                 complete = self._feed_complete(event, now)
             case FeedDown():
                 if self._feeds.is_current(event.feed):
-                    self._feeds.down(event.feed, now + event.retain)
+                    self._drop(self._feeds.down(event, now))
             case TargetUp():
                 complete = self._start_target(event)
             case TargetDown():
@@ -133,14 +133,11 @@ class Engine(Explainer):
     def tick(self, now: float) -> Plan | None:
         """Once a second: deadlines, held back losses, capacity, pinned and idle routes."""
         self.now = now
-        for feed in self._feeds.expired(now):
-            for family in FAMILIES:
-                self._sweep(feed.name, feed.generation + 1, family)
-        for feed, held, until in self._feeds.held():
+        self._drop(self._feeds.expired(now))
+        for feed, held, _ in self._feeds.held():
             rib = self.families[held].rib
-            if now >= until or not shrinks(len(rib), rib.stale(feed.name, feed.generation)):
-                self._feeds.release(feed, held)
-                self._sweep(feed.name, feed.generation, held)
+            if not shrinks(len(rib), rib.stale(feed.name, feed.generation)):
+                self._drop([self._feeds.release(feed, held)])
         clean = now - self._cleaned >= _CLEAN_EVERY
         if clean:
             self._cleaned = now
@@ -217,10 +214,11 @@ class Engine(Explainer):
                     family.rib.announce(attributes, prefixes, changes, entries)
             family.table_changed(changes, self.now)
 
-    def _sweep(self, name: str, generation: int, family: Family) -> None:
-        self._relearned.forget()
-        state = self.families[family]
-        state.table_changed(state.rib.sweep(name, generation, state.fib.entries), self.now)
+    def _drop(self, sweeps: Sequence[Sweep]) -> None:
+        for name, generation, family in sweeps:
+            self._relearned.forget()
+            state = self.families[family]
+            state.table_changed(state.rib.sweep(name, generation, state.fib.entries), self.now)
 
     def _feed_complete(self, event: FeedComplete, now: float) -> frozenset[Family]:
         feed, family = event.feed, event.family
@@ -231,7 +229,7 @@ class Engine(Explainer):
         if shrinks(len(state.rib), state.rib.stale(feed.name, feed.generation)):
             self._feeds.hold(feed, family, now)
         else:
-            self._sweep(feed.name, feed.generation, family)
+            self._drop([self._feeds.release(feed, family)])
         if not state.settled and self._feeds.is_complete(family):
             state.settle(now)
         return self._tell()
@@ -360,7 +358,7 @@ class Engine(Explainer):
 
     def kept_routes(self) -> dict[str, float]:
         """Sessions that are down while their routes are kept, and for how many seconds more."""
-        return {feed.name: max(0.0, until - self.now) for feed, until in self._feeds.waiting()}
+        return {name: max(0.0, until - self.now) for name, until in self._feeds.waiting().items()}
 
     def problems(self) -> tuple[Problem, ...]:
         """What the engine itself is worried about."""
