@@ -1,7 +1,9 @@
 """One incarnation of a session that teaches routes: what comes over it becomes events of one Feed.
 
 The initial routes end with the peer's End-of-RIB (RFC 4724). A peer that sends none is taken to be done when it has
-been quiet for a while.
+been quiet for a while. As the peer of a full table may never be quiet, it is also taken to be done when what it
+announces has fallen to a trickle beside what it has announced so far, and after ten minutes in any case (decision 074).
+Time in which ARM itself does not read counts for none of them.
 
 While they last, the peer is nudged when it falls silent: BIRD 2.0 was seen to leave the rest of a table in its queue
 until its main loop wakes up for another reason, up to three seconds later. ARM owes the peer an End-of-RIB of its own
@@ -31,6 +33,16 @@ QUIET: Final = 5.0
 """Seconds of silence that end the initial routes of a peer without graceful restart."""
 QUIET_GRACEFUL: Final = 60.0
 """The same for a peer that should send End-of-RIB, and does not."""
+
+TRICKLE_WAITS: Final = 3
+"""How many of the above times the peer is watched for a trickle."""
+TRICKLE: Final = 0.01
+"""The initial routes are over when less than this share of all that was announced came in that time. A table that flows
+evenly gives more for a hundred such times; 1.3 million routes are followed by some 50 changes a second."""
+TRICKLE_ROUTES: Final = 100
+"""Fewer prefixes than this in that time are a trickle, however small the table is."""
+MOST: Final = 600.0
+"""Seconds after which the initial routes are over whatever comes. BIRD sends a full table to a switch in one."""
 
 _LARGE: Final = 10_000
 _REST: Final = 0.5
@@ -88,6 +100,14 @@ class Learner:
         if quiet is None:
             quiet = QUIET if agreement.peer.restart_time is None else QUIET_GRACEFUL
         self._quiet = quiet
+        self._end_at = now + MOST
+        self._announced = 0
+        self._look_at = now + TRICKLE_WAITS * quiet
+        self._announced_then = 0
+        """When the last look for a trickle was."""
+        self._paused_at: float | None = None
+        self.remark = ""
+        """What is not as it should be with this session's routes."""
         self._heard_at = now
         self._nudge_at = now + _NUDGE
         self._until_rest = _LARGE
@@ -97,7 +117,9 @@ class Learner:
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do next."""
-        return min(self._nudge_at, self._heard_at + self._quiet) if self._incomplete else None
+        if not self._incomplete:
+            return None
+        return min(self._nudge_at, self._heard_at + self._quiet, self._look_at, self._end_at)
 
     def resting(self, now: float) -> bool:
         """True while the peer should be left alone, until `rest_until`."""
@@ -108,12 +130,14 @@ class Learner:
     def learned(self, updates: Sequence[tuple[Attributes | None, Sequence[Prefix]]], now: float) -> None:
         """Routes, in order."""
         self.heard(now)
+        before = self._announced
         for attributes, prefixes in updates:
             if attributes is None:
                 self._counters.withdrawn += len(prefixes)
             else:
-                self._counters.announced += len(prefixes)
+                self._announced += len(prefixes)
                 self._until_rest -= len(prefixes)
+        self._counters.announced += self._announced - before
         if self._until_rest <= 0:
             self._until_rest = sys.maxsize
             if self._incomplete:
@@ -130,14 +154,25 @@ class Learner:
         self._heard_at = now
         self._nudge_at = now + _NUDGE
 
+    def pause(self, paused: bool, now: float) -> None:
+        """ARM stops or resumes reading; the peer is not to blame for what does not come meanwhile."""
+        if not paused and self._paused_at is not None:
+            lost = now - self._paused_at
+            self._look_at += lost
+            self._end_at += lost
+        self._paused_at = now if paused else None
+        self.heard(now)
+
     def tick(self, now: float) -> None:
         """Nudge, or take the initial routes as complete."""
         if not self._incomplete:
             return
         if now >= self._heard_at + self._quiet:
-            for family in sorted(self._incomplete):
-                log.info("initial routes taken as complete session=%s family=%s", self.feed.name, family.label)
-                self._complete(family)
+            self._give_up(f"quiet for {self._quiet:.0f} s")
+        elif now >= self._end_at:
+            self._give_up(f"still sending after {MOST:.0f} s", remark=True)
+        elif now >= self._look_at and self._trickles(now):
+            self._give_up("hardly anything new came", remark=True)
         elif now >= self._nudge_at:
             if self._owed:
                 self._send(self._owed.pop(0))
@@ -145,6 +180,24 @@ class Learner:
             else:
                 self._send(KEEPALIVE_MESSAGE)
                 self._nudge_at = now + _KEEPALIVE_SPACING
+
+    def _trickles(self, now: float) -> bool:
+        """True if next to nothing was announced since the last look."""
+        came, self._announced_then = self._announced - self._announced_then, self._announced
+        self._look_at = now + TRICKLE_WAITS * self._quiet
+        return came < max(TRICKLE_ROUTES, TRICKLE * self._announced)
+
+    def _give_up(self, why: str, *, remark: bool = False) -> None:
+        """Take as complete what the peer has not closed with an End-of-RIB."""
+        families = sorted(self._incomplete)
+        for family in families:
+            log.info(
+                "initial routes taken as complete session=%s family=%s reason=%r", self.feed.name, family.label, why
+            )
+            self._complete(family)
+        if remark:
+            labels = " and ".join(family.label for family in families)
+            self.remark = f"no End-of-RIB for {labels}: its first routes were taken as complete, {why}"
 
     def down(self, reason: str, loss: Loss) -> None:
         """The session ended; what becomes of its routes is for `retention` to say."""

@@ -44,7 +44,7 @@ class Report:
             peer_as=self._peer.peer_as,
             local_as=self._peer.local_as,
             router_id=agreement.peer.router_id if agreement is not None else "",
-            reason=self.reason,
+            reason=self.reason or (learner.remark if learner is not None else ""),
             updates_in=self.updates_in + (connection.updates_in if connection is not None else 0),
             updates_out=self.updates_out,
             prefixes_announced_in=self.counters.announced,

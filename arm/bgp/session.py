@@ -147,7 +147,7 @@ class Session:
         link.pause(paused)
         link.connection.excuse(self._now)
         if self.learner is not None:
-            self.learner.heard(self._now)
+            self.learner.pause(paused, self._now)
 
     def send(self, chunks: Iterator[bytes], done: Done) -> None:
         """Send UPDATEs on the established connection, or answer False at once."""

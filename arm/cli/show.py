@@ -128,7 +128,7 @@ def _sessions(document: Json) -> list[str]:
             _since(document, session["since_ms"]),
             t.count(session["updates_in"]),
             t.count(session["updates_out"]),
-            t.plain(session["reason"]) if session["reason"] and session["state"] != "established" else "",
+            t.plain(session["reason"]) if session["reason"] else "",
         )
         for session in document["sessions"]
     ]

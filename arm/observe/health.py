@@ -92,6 +92,9 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
             often = "once" if count == 1 else f"{count} times"
             text = f"BGP session {session.name} with {session.peer} went down {often} within the last minute"
             yield Problem("warning", "bgp", f"{text}. Look at BIRD's log for the reason.")
+        if session.state == "established" and session.reason:
+            text = f"BGP session {session.name} with {session.peer}: {session.reason}"
+            yield Problem("warning", "bgp", f"{text}. Let the peer send it: graceful restart on in BIRD.")
         more = session.malformed - malformed.get(session.name, session.malformed)
         if more > 0:
             text = (

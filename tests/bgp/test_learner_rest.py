@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from arm.bgp.learner import Learner, RouteCounters
 from arm.bgp.peer import Agreement, Peer, PeerOpen, Role
-from arm.model import FAMILIES, Attributes, Family, Prefix
+from arm.model import FAMILIES, Attributes, Event, Family, Prefix
 
 
-def learner() -> Learner:
+def learner(events: list[Event] | None = None, *, restart_time: int | None = 120) -> Learner:
     peer = Peer(
         name="reflector", address="192.0.2.1", local_as=65000, peer_as=65000, router_id="192.0.2.2", role=Role.LEARN
     )
     opened = PeerOpen(
         asn=65000, router_id="192.0.2.1", hold_time=90, families=frozenset(FAMILIES), four_octet=True,
-        route_refresh=True, restart_time=120, restart_families=frozenset(), restarting=False,
+        route_refresh=True, restart_time=restart_time, restart_families=frozenset(), restarting=False,
     )  # fmt: skip
     agreement = Agreement(
         peer=opened, hold_time=90, families=frozenset(FAMILIES), four_octet=True, route_refresh=True, graceful=True
     )
+    seen: list[Event] = [] if events is None else events
     return Learner(
-        peer, agreement, generation=1, own_ids=(), emit=lambda event: None, send=lambda data: None,
+        peer, agreement, generation=1, own_ids=(), emit=seen.append, send=lambda data: None,
         counters=RouteCounters(), quiet=None, now=0.0,
     )  # fmt: skip
 

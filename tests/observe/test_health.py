@@ -44,6 +44,12 @@ CASES = {
         "warning",
         "went down 2 times within the last minute",
     ),
+    "no end of rib": (
+        {"sessions": (session(reason="no End-of-RIB for IPv4: still sending after 600 s"), UP[1])},
+        {},
+        "warning",
+        "BGP session reflector with 127.0.0.1: no End-of-RIB for IPv4: still sending after 600 s. Let the peer send it",
+    ),
     "session flapped once": (
         {"sessions": (session(flaps=1), UP[1])},
         {"sessions": UP},
