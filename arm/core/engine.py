@@ -1,9 +1,9 @@
 """The engine: events in, plans out. No socket, no thread, no clock: recorded events replay to the same plans.
 
 One thread owns it. `handle` takes an event and returns the changes it calls for, as a Plan that is safe in its order;
-`tick` is called once a second. Everything that is wrong in the hardware because the table changed is repaired in the
-very plan of that event; what traffic calls for follows the selection. Until the table of a family is complete for the
-first time, nothing of that family is planned.
+`tick` is called once a second, and `sweep` as often as there is time while `sweeping`. Everything that is wrong in the
+hardware because the table changed is repaired in the very plan of that event; what traffic calls for follows the
+selection. Until the table of a family is complete for the first time, nothing of that family is planned.
 
 While the target is down, or does not carry a family, the choice goes on as if it were there; when it comes back it is
 told the whole choice, longest prefixes first, so that the rule holds for a target that starts empty.
@@ -18,12 +18,13 @@ from typing import Final, assert_never
 from arm.config import Config
 from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
-from arm.core.feeds import Feeds, Sweep, shrinks
+from arm.core.feeds import Feeds, shrinks
 from arm.core.fib import RESENT
 from arm.core.inflight import InFlight
 from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
 from arm.core.standing import REMEMBERED
+from arm.core.sweeps import Sweeps
 from arm.model import (
     FAMILIES,
     Applied,
@@ -77,6 +78,7 @@ class Engine(Explainer):
         self._log: deque[ChangeRecord] = deque(maxlen=_LOG_SIZE)
         self._logged = 0
         self._relearned = Relearned()
+        self._sweeps = Sweeps(self.families, self._relearned)
         self._last_sample: float | None = None
         self._cleaned = now
         self._ticked = now
@@ -97,12 +99,12 @@ class Engine(Explainer):
                 if self._feeds.is_current(event.feed):
                     self._learn(event)
             case FeedUp():
-                self._drop(self._feeds.up(event))
+                self._sweeps.begin(self._feeds.up(event), now)
             case FeedComplete():
                 complete = self._feed_complete(event, now)
             case FeedDown():
                 if self._feeds.is_current(event.feed):
-                    self._drop(self._feeds.down(event, now))
+                    self._sweeps.begin(self._feeds.down(event, now), now)
             case TargetUp():
                 complete = self._start_target(event)
             case TargetDown():
@@ -133,11 +135,11 @@ class Engine(Explainer):
     def tick(self, now: float) -> Plan | None:
         """Once a second: deadlines, held back losses, capacity, pinned and idle routes."""
         self.now = now
-        self._drop(self._feeds.expired(now))
+        self._sweeps.begin(self._feeds.expired(now), now)
         for feed, held, _ in self._feeds.held():
             rib = self.families[held].rib
             if not shrinks(len(rib), rib.stale(feed.name, feed.generation)):
-                self._drop([self._feeds.release(feed, held)])
+                self._sweeps.begin([self._feeds.release(feed, held)], now)
         clean = now - self._cleaned >= _CLEAN_EVERY
         if clean:
             self._cleaned = now
@@ -145,6 +147,19 @@ class Engine(Explainer):
         for state in self.families.values():
             state.tick(now, seconds, frozen=self.frozen, clean=clean)
         return self._plan(frozenset())
+
+    @property
+    def sweeping(self) -> bool:
+        """True while routes are being dropped that sessions have left: `sweep` has something to do."""
+        return bool(self._sweeps)
+
+    def sweep(self, now: float) -> Plan | None:
+        """Drop the next portion of what sessions have left: between two events, as often as there is time."""
+        self.now = now
+        if not self._sweeps:
+            return None
+        self._sweeps.step(now)
+        return self._plan(self._settle())
 
     def reconfigure(self, config: Config, now: float) -> Plan | None:
         """Follow another configuration in what concerns slots, `[selection]` and stale samples."""
@@ -214,11 +229,12 @@ class Engine(Explainer):
                     family.rib.announce(attributes, prefixes, changes, entries)
             family.table_changed(changes, self.now)
 
-    def _drop(self, sweeps: Sequence[Sweep]) -> None:
-        for name, generation, family in sweeps:
-            self._relearned.forget()
-            state = self.families[family]
-            state.table_changed(state.rib.sweep(name, generation, state.fib.entries), self.now)
+    def _settle(self) -> frozenset[Family]:
+        """Choose from now on where the table is complete for the first time, and free of what an older feed left."""
+        for family, state in self.families.items():
+            if not state.settled and self._feeds.is_complete(family) and not self._sweeps.of(family):
+                state.settle(self.now)
+        return self._tell()
 
     def _feed_complete(self, event: FeedComplete, now: float) -> frozenset[Family]:
         feed, family = event.feed, event.family
@@ -229,10 +245,8 @@ class Engine(Explainer):
         if shrinks(len(state.rib), state.rib.stale(feed.name, feed.generation)):
             self._feeds.hold(feed, family, now)
         else:
-            self._drop([self._feeds.release(feed, family)])
-        if not state.settled and self._feeds.is_complete(family):
-            state.settle(now)
-        return self._tell()
+            self._sweeps.begin([self._feeds.release(feed, family)], now)
+        return self._settle()
 
     # --- the target --------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,12 @@ RouteChange: TypeAlias = tuple[Prefix, Attributes | None, Attributes | None]
 """A prefix, the attributes that won before (None: no route) and those that win now (None: withdrawn)."""
 
 
-_PORTION = 50_000
+_PORTION: Final = 10_000
+"""Prefixes that one step of a sweep looks at, or parts without any: some 20 ms."""
+_DROP_COST: Final = 4
+"""What a dropped route counts beside one that is only looked at; half of it is what the engine makes of the change."""
+_PART_BITS: Final = 16
+"""The parts that a large table is swept in: the Internet's largest holds some 30,000 prefixes."""
 _REMEMBERED = 100_000
 """Next hops that are remembered at most: some 20 MB."""
 
@@ -190,32 +195,60 @@ class Rib:
         self._count()
         return sum(n for feed, n in self._counts.items() if feed.name == name and feed.generation < generation)
 
-    def sweep(self, name: str, generation: int, watched: Container[Prefix]) -> list[RouteChange]:
-        """Drop the routes of sessions of that name older than `generation`; costs a walk of the table if there are any.
+    def sweep(self, name: str, generation: int, watched: Container[Prefix]) -> Iterator[tuple[list[RouteChange], bool]]:
+        """Drop the routes of sessions of that name older than `generation`, a portion at each step.
 
-        Returns the changes as `withdraw` does.
+        A step takes a bounded time however large the table is, and gives the changes as `withdraw` does, and True if it
+        was the last. Anything may be told to the table in between but routes of the feeds that are to be dropped.
         """
+        self._count()
+        # A small table is looked at as a whole; most of the parts of a large one hold a few prefixes, or none.
+        bits = 0 if self._size <= _PORTION else _PART_BITS
         changes: list[RouteChange] = []
-        get = self._tree.get
-        more = self.stale(name, generation) > 0
-        while more:
-            # In portions: the list of a whole table would take more memory than the table.
-            more = False
-            gone: list[tuple[Prefix, tuple[Attributes, ...]]] = []
-            for prefix in self._tree:
-                value = get(prefix)
-                paths = value if value.__class__ is tuple else (value,)
-                old = tuple(path for path in paths if path.feed.name == name and path.feed.generation < generation)
-                if old:
-                    gone.append((prefix, old))
-                    if len(gone) >= _PORTION:
-                        more = True
-                        break
-            for prefix, paths in gone:
-                self._drop(prefix, paths, changes, watched)
+        left = _PORTION
+        for number in range(1 << bits):
+            if not self.stale(name, generation):
+                break
+            for prefix in self._part(number, bits):
+                dropped = self._forget(prefix, name, generation, changes, watched)
+                left -= _DROP_COST if dropped else 1
+                if left <= 0:
+                    yield changes, False
+                    changes, left = [], _PORTION
+            left -= 1
         for feed in [f for f, n in self._counts.items() if n == 0 and f.name == name and f.generation < generation]:
             del self._counts[feed]
-        return changes
+        yield changes, True
+
+    def _part(self, number: int, bits: int) -> list[Prefix]:
+        """The prefixes of the table that begin with these bits; those that are shorter belong where they begin."""
+        tree = self._tree
+        packed = (number << (self.family.bits - bits)).to_bytes(self.family.bits // 8, "big")
+        zeros = (number & -number).bit_length() - 1 if number else bits
+        found = [(packed, length) for length in range(bits - zeros, bits) if tree.has_key((packed, length))]
+        top = packed, bits
+        if tree.has_key(top):
+            return [*found, top, *tree.children(top)]
+        # The tree only knows what is inside a prefix of its own. Nobody looks at it before this one is out again.
+        tree[top] = None
+        try:
+            found += tree.children(top)
+        finally:
+            tree.delete(top)
+        return found
+
+    def _forget(
+        self, prefix: Prefix, name: str, generation: int, changes: list[RouteChange], watched: Container[Prefix]
+    ) -> bool:
+        """Drop from one prefix, if it is still there, what sessions of that name older than `generation` taught."""
+        if not self._tree.has_key(prefix):
+            return False
+        value = self._tree.get(prefix)
+        paths = value if value.__class__ is tuple else (value,)
+        gone = tuple(path for path in paths if path.feed.name == name and path.feed.generation < generation)
+        if gone:
+            self._drop(prefix, gone, changes, watched)
+        return bool(gone)
 
     # --- questions ---------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Container
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arm.core import matches
+from arm.core import rib as rib_module
 from arm.core.rib import Rib, RouteChange
 from arm.model import Attributes, Family, Feed, Prefix, mask, parse_prefix
 
@@ -36,6 +38,11 @@ def withdraw(rib: Rib, feed: Feed, *prefixes: str, watched: tuple[str, ...] = ()
     changes: list[RouteChange] = []
     rib.withdraw(feed, [p(text) for text in prefixes], changes, {p(text) for text in watched})
     return changes
+
+
+def swept(rib: Rib, name: str, generation: int, watched: Container[Prefix] = ()) -> list[RouteChange]:
+    """All steps of a sweep."""
+    return [change for changes, _ in rib.sweep(name, generation, watched) for change in changes]
 
 
 def check_matches(rib: Rib, seen: dict[bytes, int]) -> None:
@@ -93,7 +100,7 @@ def test_a_sweep_drops_exactly_what_the_new_session_did_not_teach() -> None:
     announce(rib, attributes(OTHER, C), "10.2.0.0/16", "10.3.0.0/16")
     announce(rib, attributes(NEW, A), "10.0.0.0/8")
     assert rib.stale("reflector", NEW.generation) == 2
-    changes = rib.sweep("reflector", NEW.generation, {p("10.1.0.0/16")})
+    changes = swept(rib, "reflector", NEW.generation, {p("10.1.0.0/16")})
     assert {change[0] for change in changes} == {p("10.1.0.0/16"), p("10.2.0.0/16")}
     assert sorted(route.prefix for route in rib) == [p("10.0.0.0/8"), p("10.2.0.0/16"), p("10.3.0.0/16")]
     assert rib.stale("reflector", NEW.generation) == 0
@@ -103,9 +110,27 @@ def test_a_large_sweep_goes_in_portions_and_leaves_nothing() -> None:
     rib = Rib(Family.IPV4)
     prefixes = [((10 << 24 | n << 6).to_bytes(4, "big"), 26) for n in range(120_000)]
     rib.announce(attributes(OLD, A), prefixes, [], ())
-    assert rib.sweep("reflector", 2, ()) == []
+    steps = list(rib.sweep("reflector", 2, ()))
+    assert [over for _, over in steps] == [False] * (len(steps) - 1) + [True]
+    assert len(steps) > 10
+    assert [changes for changes, _ in steps if changes] == []
     assert len(rib) == 0
     assert list(rib) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)), max_size=60), st.integers(1, 9))
+def test_a_sweep_in_parts_looks_at_every_prefix_whatever_its_length(seen: list[tuple[int, int]], portion: int) -> None:
+    prefixes = sorted({(mask(number.to_bytes(4, "big"), length), length) for number, length in seen})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rib_module, "_PORTION", portion)
+        patch.setattr(rib_module, "_PART_BITS", 6)
+        rib = Rib(Family.IPV4)
+        rib.announce(attributes(OLD, A), prefixes, [], ())
+        rib.announce(attributes(OTHER, B), prefixes[::3], [], ())
+        changes = swept(rib, "reflector", 2, prefixes)
+    assert sorted(route.prefix for route in rib) == prefixes[::3]
+    assert sorted(change[0] for change in changes) == prefixes
+    assert (len(rib), rib.stale("reflector", 2)) == (len(prefixes[::3]), 0)
 
 
 def test_exceptions_are_the_topmost_with_another_next_hop() -> None:
@@ -182,7 +207,7 @@ def test_the_next_hop_that_is_remembered_is_always_the_winners(
         elif what == "withdraw":
             rib.withdraw(feed, prefixes, [], ())
         else:
-            rib.sweep(feed.name, feed.generation, ())
+            swept(rib, feed.name, feed.generation)
         for prefix in SOME:
             winner = rib.winner(prefix)
             if winner is not None:

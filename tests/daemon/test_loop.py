@@ -20,6 +20,7 @@ from arm.model import (
     Family,
     Feed,
     FeedComplete,
+    FeedDown,
     FeedUp,
     Plan,
     Prefix,
@@ -285,3 +286,49 @@ def test_the_table_is_there_when_every_family_that_is_taught_is_complete() -> No
     assert not engine.settled
     engine.handle(FeedComplete(other, Family.IPV6), 3.0)
     assert engine.settled
+
+
+def test_questions_samples_and_updates_are_served_between_two_portions_of_a_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("arm.core.rib._PORTION", 100)
+    monkeypatch.setattr("arm.core.rib._PART_BITS", 8)
+    rest = threading.Event()
+
+    def slowly(now: float) -> Plan | None:
+        """A few portions, and the rest when everything else has been seen to."""
+        swept.append(now)
+        return sweep(now) if len(swept) < 4 or rest.is_set() else None
+
+    with running() as run:
+        swept: list[float] = []
+        sweep, run.engine.sweep = run.engine.sweep, slowly  # type: ignore[method-assign]
+        teach(run, [PREFIX, *((bytes([10 + n % 50, n // 50, 0, 0]), 16) for n in range(5000))])
+        run.loop.emit(TargetUp())
+        run.loop.ask(lambda engine: None)
+        # The session comes back, and what it has not taught again is dropped.
+        again = Feed("reflector", "127.0.0.1", 2, 65000, "192.0.2.1")
+        run.loop.emit(FeedUp(again, lost=frozenset({Family.IPV4})))
+        run.loop.emit(RoutesLearned(again, [(Attributes(again, bytes(4), b""), [PREFIX])]))
+        rib = run.engine.families[Family.IPV4].rib
+        until = time.monotonic() + 10
+        while len(swept) < 5 and time.monotonic() < until:
+            assert run.loop.ask(lambda engine: len(rib)) > 1
+        run.samples.batches.append(TrafficBatch(destinations4={PREFIX[0]: 1000 << COUNT_BITS | 1}, samples=1))
+        assert run.planned.wait(10)
+        assert [change.prefix for plan in run.plans for change in plan.changes] == [PREFIX]
+        assert run.loop.ask(lambda engine: run.engine.sweeping)
+        rest.set()
+        while run.loop.ask(lambda engine: run.engine.sweeping) and time.monotonic() < until:
+            pass
+        assert run.loop.ask(lambda engine: len(rib)) == 1
+
+
+def test_a_loop_that_sweeps_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arm.core.rib._PORTION", 1)
+    with running() as run:
+        teach(run, [(bytes([10, n >> 8, n & 255, 0]), 24) for n in range(20_000)])
+        run.loop.emit(FeedDown(FEED, "test", 0.0, frozenset({Family.IPV4})))
+        while not run.loop.ask(lambda engine: run.engine.sweeping):
+            pass
+    assert run.error is None
