@@ -4,10 +4,9 @@ A session listens for its peer and, if told to, dials it. Two connections can me
 one stays. The one that gets to established is the session, and each such incarnation of a learning session is a new
 Feed: the engine keeps what the old one taught until the new one is complete, so the table is never empty in between.
 
-Invariants: all methods but `status` belong to the I/O thread. Routes may be sent between SessionUp and
-SessionDown. A fault of one session never reaches another: whatever is raised while a connection is served, be it a bug of
-ARM's own, ends that connection and nothing else (`_serve`). A closed link is in no list, and nothing happens to it any
-more.
+Invariants: all methods but `status` belong to the I/O thread. Routes may be sent between SessionUp and SessionDown. A
+fault of one session never reaches another: whatever is raised while a connection is served, be it a bug of ARM's own,
+ends that connection and nothing else (`_serve`). A closed link is in no list, and nothing happens to it any more.
 """
 
 from __future__ import annotations
