@@ -2,7 +2,8 @@
 
 The attribute bytes of a learned route are sent unchanged, but for what must not be: ORIGINATOR_ID and CLUSTER_LIST come
 out (the switch's BIRD would refuse a route that carries its own id), LOCAL_PREF goes in where an external peer left it
-out, and the next hop of IPv6 goes into an MP_REACH_NLRI of its own (RFC 4760).
+out, and the next hop of IPv6 goes into an MP_REACH_NLRI of its own (RFC 4760). Of attributes that ARM does not know,
+those that are not transitive stay behind, and the others go on with the Partial bit (RFC 4271 section 5).
 
 Invariant: the prefixes leave in the order of the changes. Only neighbours with the same attributes share an UPDATE, for
 a receiver applies an UPDATE prefix by prefix, and the order is what keeps every packet on its way. Pure.
@@ -15,10 +16,15 @@ from typing import Final
 
 from arm.bgp.aspath import AS_SEQUENCE, encode_path
 from arm.bgp.wire import (
+    AGGREGATOR,
+    AS4_AGGREGATOR,
+    AS4_PATH,
     AS_PATH,
-    CLUSTER_LIST,
+    ATOMIC_AGGREGATE,
     COMMUNITIES,
+    EXTENDED_COMMUNITIES,
     HEADER_SIZE,
+    LARGE_COMMUNITIES,
     LOCAL_PREF,
     MARKER,
     MAX_MESSAGE,
@@ -28,7 +34,6 @@ from arm.bgp.wire import (
     NEXT_HOP,
     OPTIONAL,
     ORIGIN,
-    ORIGINATOR_ID,
     TRANSITIVE,
     UNICAST,
     UPDATE,
@@ -39,6 +44,14 @@ from arm.model import Attributes, Family, Prefix, split_next_hops
 
 DEFAULT_LOCAL_PREF: Final = 100
 """What routers assume of a route that came without LOCAL_PREF."""
+
+_PARTIAL: Final = 0x20
+"""Flag of an optional transitive attribute that someone on its way did not know."""
+_KNOWN: Final = frozenset({
+    ORIGIN, AS_PATH, NEXT_HOP, MULTI_EXIT_DISC, LOCAL_PREF, ATOMIC_AGGREGATE, AGGREGATOR, COMMUNITIES,
+    EXTENDED_COMMUNITIES, AS4_PATH, AS4_AGGREGATOR, LARGE_COMMUNITIES,
+})  # fmt: skip
+"""What goes on as it came."""
 
 _OCTETS: Final = tuple((length + 7) // 8 for length in range(129))
 _LENGTH: Final = tuple(bytes((length,)) for length in range(129))
@@ -115,18 +128,19 @@ def exported(attributes: Attributes, family: Family) -> tuple[bytes, bytes]:
     raw = attributes.raw
     parts: list[bytes] = []
     local_pref = has_next_hop = False
-    for _, kind, start, value, end in walk_attributes(raw):
-        if kind in (ORIGINATOR_ID, CLUSTER_LIST, MP_REACH_NLRI, MP_UNREACH_NLRI):
-            continue
-        if kind == NEXT_HOP:
-            if family is Family.IPV6:
-                continue
-            has_next_hop = True
-            next_hop = raw[value:end]
-        local_pref = local_pref or kind == LOCAL_PREF
-        parts.append(raw[start:end])
     if len(next_hop) not in ((4,) if family is Family.IPV4 else (16, 32)):
         raise ValueError(f"a next hop of {len(next_hop)} octets is none of {family.label}")
+    for flags, kind, start, _, end in walk_attributes(raw):
+        if kind == NEXT_HOP:
+            # Not what stands there: beside an MP_REACH_NLRI it is to be ignored (RFC 4760 section 3).
+            if family is Family.IPV4:
+                has_next_hop = True
+                parts.append(attribute(TRANSITIVE, NEXT_HOP, next_hop))
+        elif kind in _KNOWN:
+            local_pref = local_pref or kind == LOCAL_PREF
+            parts.append(raw[start:end])
+        elif flags & TRANSITIVE:  # so neither ORIGINATOR_ID nor CLUSTER_LIST
+            parts.append(bytes((flags | _PARTIAL,)) + raw[start + 1 : end])
     if family is Family.IPV4 and not has_next_hop:  # learned in an MP_REACH_NLRI
         parts.append(attribute(TRANSITIVE, NEXT_HOP, next_hop))
     if not local_pref:

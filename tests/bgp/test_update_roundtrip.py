@@ -91,12 +91,16 @@ def test_changes_are_sent_in_their_order(data: st.DataObject) -> None:
 
 
 @given(family=families, data=st.data())
-def test_export_takes_out_the_reflection_and_nothing_else(family: Family, data: st.DataObject) -> None:
+def test_export_takes_out_the_reflection_and_marks_what_is_unknown(family: Family, data: st.DataObject) -> None:
     raw, next_hop, _ = data.draw(updates(family))
     sent, hop = exported(Attributes(FEED, next_hop, raw), family)
 
     def listed(octets: bytes) -> list[bytes]:
-        return [octets[start:end] for _, kind, start, _, end in walk_attributes(octets) if kind not in (9, 10)]
+        return [
+            bytes((flags | 0x20 if kind == 200 else flags,)) + octets[start + 1 : end]
+            for flags, kind, start, _, end in walk_attributes(octets)
+            if kind not in (9, 10)
+        ]
 
     assert hop == next_hop
     kinds = {kind for _, kind, _, _, _ in walk_attributes(raw)}
@@ -116,6 +120,28 @@ def test_ipv4_learned_in_mp_reach_is_announced_with_a_next_hop_attribute() -> No
     assert back is not None
     assert back.next_hop == attributes.next_hop
     assert back.raw == raw + bytes.fromhex("400304c0000201")
+
+
+def test_a_next_hop_attribute_beside_mp_reach_is_ignored_on_the_way_out_as_well() -> None:
+    raw = path_attributes(as_path=(64500,), next_hop=bytes(4), local_pref=200)
+    reach = bytes.fromhex("800e0d" + "000101" + "04" + "c0000201" + "00" + "180a0000")
+    body = b"\0\0" + (len(reach) + len(raw)).to_bytes(2, "big") + reach + raw
+    [(attributes, found)] = parse_update(body, Interner(FEED))
+    assert attributes is not None
+    assert attributes.next_hop == bytes((192, 0, 2, 1))
+    [(back, _)] = parse_update(bodies(encode_updates([(found[0], attributes)]))[0], Interner(FEED))
+    assert back is not None
+    assert back.next_hop == bytes((192, 0, 2, 1))
+    assert back.raw == path_attributes(as_path=(64500,), next_hop=bytes((192, 0, 2, 1)), local_pref=200)
+
+
+@pytest.mark.parametrize(("flags", "sent"), [(0x80, None), (0xA0, None), (0xC0, 0xE0), (0xE0, 0xE0), (0xD0, 0xF0)])
+def test_unknown_attributes_stay_behind_or_go_on_as_partial(flags: int, sent: int | None) -> None:
+    length = b"\0\3" if flags & 0x10 else b"\3"
+    known = path_attributes(as_path=(64500,), next_hop=b"\x0a\0\0\x01", local_pref=100)
+    unknown = bytes((flags, 99)) + length + b"abc"
+    raw, _ = exported(Attributes(FEED, b"\x0a\0\0\x01", known + unknown), Family.IPV4)
+    assert raw == known + (b"" if sent is None else bytes((sent,)) + unknown[1:])
 
 
 def test_a_next_hop_of_the_wrong_family_can_not_be_sent() -> None:

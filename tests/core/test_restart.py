@@ -93,7 +93,7 @@ def test_a_damaged_file_is_put_aside_with_a_warning_and_the_choice_starts_anew(
     with caplog.at_level(logging.WARNING):
         crowd.restart(load(tmp_path), TargetUp(), away=20.0)
     assert "damaged" in caplog.text
-    assert [path.name for path in tmp_path.iterdir()] == ["choice.damaged"]
+    assert [path.name for path in tmp_path.iterdir()] == ["choice.json.damaged-1"]
     for _ in range(10):
         crowd.play(1.0)
     after = crowd.coverage()
