@@ -139,7 +139,9 @@ class Session:
 
         It is not resumed while the learner wants the peer to be left alone.
         """
-        paused = paused or (self.learner is not None and self.learner.resting(self._now))
+        # Asked first in any case, for it ends a rest that is over: `deadline` would stay in the past.
+        resting = self.learner is not None and self.learner.resting(self._now)
+        paused = resting or paused
         link = self.up
         if link is None or link.connection is None or link.paused == paused:
             return

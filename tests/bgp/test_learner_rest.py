@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+from polling import until
+from scripted_peer import Desk
+
 from arm.bgp.learner import Learner, RouteCounters
+from arm.bgp.messages import encode_update, path_attributes
 from arm.bgp.peer import Agreement, Peer, PeerOpen, Role
-from arm.model import FAMILIES, Attributes, Event, Family, Prefix
+from arm.bgp.speaker import PAUSE_ABOVE
+from arm.model import FAMILIES, Attributes, Event, Family, Prefix, RoutesLearned
 
 
 def learner(events: list[Event] | None = None, *, restart_time: int | None = 120) -> Learner:
@@ -55,3 +63,18 @@ def test_there_is_no_rest_once_the_table_is_complete() -> None:
         one.end_of_rib(family, 1.0)
     tell(one, 20_000, 2.0)
     assert not one.resting(2.0)
+
+
+def test_a_rest_that_ends_while_reading_is_paused_leaves_the_thread_idle(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    talk = one.established()
+    many = [((10 << 24 | number << 8).to_bytes(4, "big"), 24) for number in range(20_000)]
+    talk.send(b"".join(encode_update(path_attributes(as_path=(65001,), next_hop=b"\xc0\x00\x02\x01"), b"", many)))
+    one.wait(RoutesLearned)
+    one.backlog = PAUSE_ABOVE + 1
+    until(lambda: one.speaker.paused)
+    paused_at = time.monotonic()
+    until(lambda: time.monotonic() > paused_at + 1.0)  # every rest is over
+    began, rounds = time.monotonic(), one.rounds
+    until(lambda: time.monotonic() > began + 0.2)
+    assert one.rounds - rounds < 1000 * (time.monotonic() - began), "it does not spin"
