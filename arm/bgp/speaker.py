@@ -86,6 +86,7 @@ class Speaker:
         self._gate = threading.Lock()
         """Held to queue a command and to close, so that none is left behind."""
         self._closed = False
+        self._on_failure = on_failure
         self._worker = Worker(self._run, name="bgp", on_failure=on_failure)
         self._stopping = False
         self._stop_words = ""
@@ -143,12 +144,14 @@ class Speaker:
     def send(self, name: str, messages: bytes | Iterable[bytes], done: Done) -> None:
         """Send UPDATE messages on a pushing session, in the order of the calls.
 
-        An iterable is run on the I/O thread, piece by piece as the socket takes them. `done` is called on that thread:
-        True when all is written, False if the session is not up or goes down before.
+        An iterable is run on the I/O thread, piece by piece as the socket takes them. `done` is called once, on that
+        thread and never within `send`, so that the caller may hold a lock: True when all is written, False if the
+        session is not up or goes down before. When that thread has ended, it is called on one of its own.
         """
         session = self._sessions[name]
         chunks: Iterator[bytes] = iter((messages,)) if isinstance(messages, bytes) else iter(messages)
-        self._command(lambda: session.send(chunks, _outside(done)))
+        if not self._command(lambda: session.send(chunks, _outside(done))):
+            Worker(lambda: done(False), name="bgp-ended", on_failure=self._on_failure).start()
 
     def reset(self, name: str, text: str) -> None:
         """End the session with Cease (out of resources); it comes back by itself."""
@@ -270,13 +273,14 @@ class Speaker:
 
         return notify
 
-    def _command(self, command: Callable[[], None]) -> None:
+    def _command(self, command: Callable[[], None]) -> bool:
+        """Have something done on the I/O thread; False if that has ended, and with it all sessions."""
         with self._gate:
-            if not self._closed:
-                self._commands.append(command)
-                os.eventfd_write(self._wake, 1)
-                return
-        command()  # all sessions have ended: it has nothing to do but to answer
+            if self._closed:
+                return False
+            self._commands.append(command)
+            os.eventfd_write(self._wake, 1)
+            return True
 
     def _on_wake(self, mask: int) -> None:
         os.eventfd_read(self._wake)

@@ -13,10 +13,11 @@ from scripted_peer import LEARN, PUSH, REMOTE, Desk, Talk
 from test_sessions import ANNOUNCEMENT, RAW, ending, talk_closed_silently
 
 from arm.bgp.dialer import DAMP_FORGET, DAMP_LIMIT, Damper
+from arm.bgp.events import SessionDown, SessionUp
 from arm.bgp.learner import Learner
 from arm.bgp.opens import make_open
 from arm.bgp.wire import KEEPALIVE_MESSAGE, OPEN, UPDATE, end_of_rib, message
-from arm.model import Family, FeedComplete, FeedDown, FeedUp, RoutesLearned, TargetDown, TargetUp
+from arm.model import Family, FeedComplete, FeedDown, FeedUp, RoutesLearned
 
 Make = Callable[..., Desk]
 
@@ -24,7 +25,7 @@ Make = Callable[..., Desk]
 def test_a_cut_off_prefix_with_a_path_identifier_ends_its_session_and_no_other(desk: Make) -> None:
     one = desk([dataclasses.replace(LEARN, add_path=True), PUSH])
     target = one.established(PUSH.address)
-    one.wait(TargetUp)
+    one.wait(SessionUp)
     talk = one.established(opened=sending_paths())
     cut = b"\0\0" + len(RAW).to_bytes(2, "big") + RAW + b"\0\0\0\x01" + bytes((25,)) + b"\x0a\x00"
     talk.send(message(UPDATE, cut))
@@ -34,7 +35,7 @@ def test_a_cut_off_prefix_with_a_path_identifier_ends_its_session_and_no_other(d
     one.speaker.send("target", ANNOUNCEMENT, answers.append)
     target.expect(UPDATE)
     until(lambda: answers == [True])
-    assert one.count(TargetDown) == 0
+    assert one.count(SessionDown) == 0
     one.established(opened=sending_paths())
     one.wait(FeedUp, 2)
 
@@ -160,7 +161,7 @@ def test_a_bug_in_what_takes_the_events_or_answers_is_no_sessions_and_ends_the_t
     assert isinstance(one.speaker.failed, ZeroDivisionError)
     target.expect(UPDATE)
     talk_closed_silently(target)
-    one.speaker.failed = None
+    one.fails = True
 
 
 def test_a_bug_in_the_speakers_own_loop_ends_the_thread(desk: Make) -> None:
@@ -171,4 +172,4 @@ def test_a_bug_in_the_speakers_own_loop_ends_the_thread(desk: Make) -> None:
     learner.send(KEEPALIVE_MESSAGE)
     until(lambda: caught)
     assert isinstance(one.speaker.failed, ZeroDivisionError)
-    one.speaker.failed = None
+    one.fails = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -490,7 +491,7 @@ def test_what_comes_after_the_end_is_answered(desk: Make) -> None:
     one.speaker.send("target", ANNOUNCEMENT, answers.append)
     one.speaker.reset("target", "too late")
     one.speaker.refresh("reflector")
-    assert answers == [False]
+    until(lambda: answers == [False])
 
 
 def test_a_speaker_that_was_never_started_closes_its_sockets() -> None:
@@ -499,6 +500,25 @@ def test_a_speaker_that_was_never_started_closes_its_sockets() -> None:
     speaker.stop()
     assert listener.fileno() == -1
     speaker.stop()
+
+
+def test_an_answer_never_comes_within_send(desk: Make) -> None:
+    one = desk()
+    lock = threading.Lock()
+    answers: list[bool] = []
+
+    def done(written: bool) -> None:
+        with lock:
+            answers.append(written)
+
+    for stopped in (False, True):
+        if stopped:
+            one.speaker.stop()
+        with lock:
+            one.speaker.send("target", b"", done)
+            assert len(answers) == stopped
+        until(lambda: len(answers) == 1 + stopped)  # noqa: B023
+    assert answers == [False, False]
 
 
 def test_a_session_that_was_shut_takes_nobody_in(desk: Make) -> None:
@@ -520,7 +540,7 @@ def test_a_bug_in_the_thread_is_seen_from_outside(desk: Make) -> None:
     until(lambda: caught)
     assert isinstance(one.speaker.failed, ZeroDivisionError)
     talk_closed_silently(target)
-    one.speaker.failed = None
+    one.fails = True
 
 
 @pytest.mark.parametrize(
