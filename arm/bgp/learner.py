@@ -29,6 +29,9 @@ from arm.model import Attributes, Event, Family, Feed, FeedComplete, FeedDown, F
 
 log = logging.getLogger(__name__)
 
+_LOG_INTERVAL: Final = 10.0
+"""Seconds between two log lines about malformed UPDATEs of a session."""
+
 QUIET: Final = 5.0
 """Seconds of silence that end the initial routes of a peer without graceful restart."""
 QUIET_GRACEFUL: Final = 60.0
@@ -108,6 +111,9 @@ class Learner:
         self._paused_at: float | None = None
         self.remark = ""
         """What is not as it should be with this session's routes."""
+        self._told = 0
+        """Malformed UPDATEs that the log tells of."""
+        self._tell_at = now
         self._heard_at = now
         self._nudge_at = now + _NUDGE
         self._until_rest = _LARGE
@@ -130,6 +136,8 @@ class Learner:
     def learned(self, updates: Sequence[tuple[Attributes | None, Sequence[Prefix]]], now: float) -> None:
         """Routes, in order."""
         self.heard(now)
+        if self.interner.malformed != self._told and now >= self._tell_at:
+            self._tell_malformed(now)
         before = self._announced
         for attributes, prefixes in updates:
             if attributes is None:
@@ -143,6 +151,14 @@ class Learner:
             if self._incomplete:
                 self.rest_until = now + _REST
         self._emit(RoutesLearned(self.feed, updates))
+
+    def _tell_malformed(self, now: float) -> None:
+        count, self._told = self.interner.malformed - self._told, self.interner.malformed
+        self._tell_at = now + _LOG_INTERVAL
+        log.warning(
+            "malformed updates, their routes count as withdrawn session=%s peer=%s count=%d latest=%r",
+            self.feed.name, self.feed.peer, count, self.interner.last_error,
+        )  # fmt: skip
 
     def end_of_rib(self, family: Family, now: float) -> None:
         """The peer has sent all of the family."""
@@ -201,6 +217,8 @@ class Learner:
 
     def down(self, reason: str, loss: Loss) -> None:
         """The session ended; what becomes of its routes is for `retention` to say."""
+        if self.interner.malformed != self._told:
+            self._tell_malformed(self._tell_at)
         retain, lost = kept(self._agreement, loss)
         self._incomplete.clear()
         self._counters.malformed += self.interner.malformed

@@ -32,6 +32,8 @@ class Collector:
         """`now` of the latest datagram with a flow sample that counted."""
         self.last_error = ""
         """What was wrong with the latest malformed datagram."""
+        self.last_error_at = 0
+        """Which one that was: how many had come by then, itself among them."""
         self.subscriber_errors = 0
         self.last_subscriber_error: Exception | None = None
         self._agents = Agents(agent)
@@ -53,6 +55,11 @@ class Collector:
     def pending(self) -> int:
         """Samples that the next `take` gives."""
         return self._batch.samples
+
+    @property
+    def datagrams(self) -> int:
+        """Datagrams that have come."""
+        return self._datagrams
 
     @property
     def malformed(self) -> int:
@@ -95,7 +102,7 @@ class Collector:
             address, sub_agent, sequence, uptime_ms, count, offset = read_header(data, size)
         except DatagramError as problem:
             self._malformed += 1
-            self.last_error = str(problem)
+            self.last_error, self.last_error_at = str(problem), self._datagrams
             return
         agent = self._agents.find(address, sub_agent, sequence, now)
         agent.datagram(sequence, uptime_ms, now)
@@ -154,7 +161,7 @@ class Collector:
                     self._discarded += 1
         except DatagramError as problem:
             self._malformed += 1
-            self.last_error = str(problem)
+            self.last_error, self.last_error_at = str(problem), self._datagrams
         agent.rate = rate
         agent.flow_samples += flows
         agent.counter_samples += counters

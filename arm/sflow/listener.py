@@ -112,6 +112,8 @@ class Listener:
         self._drops = 0
         self._logged = (0, 0, 0)
         self._log_after = 0.0
+        self._malformed_from = ""
+        """Who sent the latest malformed datagram."""
 
     @property
     def failed(self) -> BaseException | None:
@@ -214,10 +216,13 @@ class Listener:
             rest.poll(_REST)
 
     def _collect(self, burst: Burst, sizes: list[int], now: float) -> None:
-        receive = self._collector.receive
+        collector = self._collector
+        receive, before = collector.receive, collector.datagrams
         with self._lock:
             for buffer, size in zip(burst.buffers, sizes, strict=False):
                 receive(buffer, size, now)
+        if collector.last_error_at > before:
+            self._malformed_from = burst.sender(collector.last_error_at - before - 1)
         if self._wanted:  # let the other thread have the lock before the next burst takes it
             time.sleep(_YIELD)
 
@@ -241,7 +246,10 @@ class Listener:
         self._logged = counts
         self._log_after = now + _LOG_INTERVAL
         if malformed:
-            log.warning("malformed sflow datagrams count=%d latest=%r", malformed, self._collector.last_error)
+            log.warning(
+                "malformed sflow datagrams count=%d latest=%r from=%s",
+                malformed, self._collector.last_error, self._malformed_from,
+            )  # fmt: skip
         if dropped:
             log.warning("kernel dropped sflow datagrams count=%d", dropped)
         if failed:

@@ -160,6 +160,7 @@ def test_garbage_is_counted_and_survived(
             out.sendto(payload, sock.getsockname())
         until(lambda: listener.status().malformed == 4)
         until(lambda: "malformed sflow datagrams" in caplog.text)
+        assert f"from=127.0.0.1:{out.getsockname()[1]}" in caplog.text
     assert listener.failed is None
     assert len(caplog.records) == 1
 

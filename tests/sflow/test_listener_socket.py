@@ -109,3 +109,20 @@ def test_a_burst_of_a_closed_socket_is_an_error(sock: socket.socket) -> None:
     sock.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         burst.read()
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]")])
+def test_the_sender_of_each_datagram_of_a_burst_is_known(host: str, shown: str) -> None:
+    with open_socket(f"{host}:0", 1 << 20) as into:
+        into.setblocking(False)
+        burst = Burst(into)
+        senders = [socket.socket(into.family, socket.SOCK_DGRAM) for _ in range(3)]
+        for _ in range(2):  # the kernel writes into the same room each time
+            for sender in senders:
+                sender.sendto(b"x", into.getsockname()[:2])
+            assert burst.read() == [1, 1, 1]
+            assert [burst.sender(index) for index in range(3)] == [
+                f"{shown}:{sender.getsockname()[1]}" for sender in senders
+            ]
+        for sender in senders:
+            sender.close()
