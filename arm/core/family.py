@@ -231,6 +231,14 @@ class FamilyEngine:
             self.planner.distrust(prefix)
         self.selection.sync(now)
 
+    def leaves(self, name: str, generation: int) -> None:
+        """Routes that feeds of this name before `generation` have taught are being dropped: none is put in any more."""
+        self.planner.leaving[name] = generation
+
+    def left(self, name: str) -> None:
+        """They have been dropped."""
+        del self.planner.leaving[name]
+
     def next_hop_down(self, next_hop: bytes, now: float) -> None:
         """The target cannot reach a next hop: its routes come out."""
         self.planner.next_hop_lost(next_hop)

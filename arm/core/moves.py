@@ -25,7 +25,7 @@ from arm.model import Attributes, Entry, Family, Kind, Prefix
 class Moves:
     """Moves on the hardware of one family. `capacity` is what correctness may use of it, reserve included."""
 
-    __slots__ = ("barred", "capacity", "dead", "default", "fib", "repaired", "rib")
+    __slots__ = ("barred", "capacity", "dead", "default", "fib", "leaving", "repaired", "rib")
 
     def __init__(self, rib: Rib, fib: Fib, capacity: int) -> None:
         self.rib = rib
@@ -35,6 +35,8 @@ class Moves:
         """The default route's attributes, as covers point to them."""
         self.dead: set[bytes] = set()
         """Next hops that the target cannot reach: no route is put in over them."""
+        self.leaving: dict[str, int] = {}
+        """Session -> generation: routes that its feeds before that have taught are being dropped from the table."""
         self.barred: set[Prefix] = set()
         """Prefixes that the target has refused lately: nothing is planned that would need a new entry there."""
         self.repaired = 0
@@ -48,6 +50,11 @@ class Moves:
     def free(self) -> int:
         """Slots left, reserve included; negative after the capacity has shrunk."""
         return self.capacity - len(self.fib)
+
+    def serves(self, attributes: Attributes) -> bool:
+        """True if a route may be put in: its next hop can be reached, and it is not about to be dropped."""
+        feed = attributes.feed
+        return attributes.next_hop not in self.dead and feed.generation >= self.leaving.get(feed.name, 0)
 
     def needs_no_slot(self, prefix: Prefix) -> bool:
         """True if an installed route carries this route of the table already (by the rule, to its next hop)."""
@@ -91,7 +98,7 @@ class Moves:
         Returns False, with nothing changed, if it does not. Routes inside it that it makes superfluous come out.
         """
         attributes = self.rib.winner(prefix)
-        if attributes is None or attributes.next_hop in self.dead or prefix in self.barred:
+        if attributes is None or not self.serves(attributes) or prefix in self.barred:
             return False
         own = 0 if prefix in self.fib.entries else 1
         needed = self.requirements(prefix, attributes, limit - own)

@@ -69,7 +69,7 @@ class Pinned:
     def _wants_slot(moves: Moves, prefix: Prefix) -> Attributes | None:
         """The route of a prefix, if it has to be put in for its packets to go its way, and can be."""
         winner, default = moves.rib.winner(prefix), moves.default
-        if winner is None or winner.next_hop in moves.dead or prefix in moves.barred:
+        if winner is None or not moves.serves(winner) or prefix in moves.barred:
             return None
         return None if default is not None and winner.next_hop == default.next_hop else winner
 
@@ -77,7 +77,7 @@ class Pinned:
         """Find out anew which pinned prefixes fit; those for which that has changed."""
         planner, before = self._planner, self.unfit
         trial = Moves(planner.rib, Fib(planner.family), planner.capacity)
-        trial.default, trial.dead = planner.default, planner.dead
+        trial.default, trial.dead, trial.leaving = planner.default, planner.dead, planner.leaving
         # An entry that stands is no trouble, whatever the target has refused there.
         trial.barred = {prefix for prefix in planner.barred if prefix not in planner.fib.entries}
         self.unfit, self.slots = {}, planner.capacity

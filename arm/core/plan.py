@@ -72,7 +72,7 @@ class Planner(Moves):
             return
         # What rode along with the old next hop and keeps it is an exception now.
         needed = self.requirements(prefix, new, min(_FEW, max(self.free, 0)))
-        if needed is None or new.next_hop in self.dead:
+        if needed is None or not self.serves(new):
             self.demote(prefix, "next hop")
             return
         self._put_all(needed)

@@ -2,7 +2,9 @@
 
 To drop the half of a table takes seconds, and the engine must not let samples, updates and questions wait for so long.
 So a sweep is begun by an event and goes on between others. What a portion takes out of the table goes out of hardware
-by the plan of that portion, so the rule holds after each one, as if BGP had withdrawn the routes one after the other.
+by the plan of that portion, so the rule holds after each one, as if BGP had withdrawn the routes one after the other:
+shorter prefixes before what is inside them, so that none draws the packets of a more-specific that has gone before it.
+What is about to go is not put into hardware meanwhile.
 
 Invariant: at most one sweep of a session and family goes on, the one that drops the most. Updates, and the session that
 comes back, may come in the middle: a sweep drops what feeds before its generation have taught, whenever it gets there.
@@ -48,6 +50,7 @@ class Sweeps:
         changes, over = next(steps)
         if over:
             del self._running[sweep]
+            self._families[sweep.family].left(sweep.name)
         self._relearned.forget()
         self._families[sweep.family].table_changed(changes, now)
         return over
@@ -64,4 +67,5 @@ class Sweeps:
                 # It has passed parts of the table that hold what is to go now, too.
                 del self._running[other]
                 break
+        state.leaves(sweep.name, sweep.generation)
         self._running[sweep] = state.rib.sweep(sweep.name, sweep.generation, state.fib.entries)

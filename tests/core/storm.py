@@ -185,12 +185,21 @@ class Storm:
         self.now += 1.0
         self.judge(self.engine.tick(self.now))
 
+    def sweep(self) -> int:
+        """Drop all that is to be dropped; how many portions that took."""
+        portions = 0
+        while self.engine.sweeping:
+            self.judge(self.engine.sweep(self.now))
+            portions += 1
+        return portions
+
     def judge(self, plan: Plan | None) -> None:
         if plan is not None:
             for prefix, hop in self.carry(plan):
                 self.judges[Family.IPV4 if len(prefix[0]) == 4 else Family.IPV6].apply(prefix, hop)
-        for judge in self.judges.values():
-            judge.settle()
+        if not self.engine.sweeping:
+            for judge in self.judges.values():
+                judge.settle()
         if plan is not None:
             self._unanswered.append(Applied(plan.number, len(plan.changes)))
         while len(self._unanswered) > self._lateness.randrange(LATEST):

@@ -168,6 +168,7 @@ def test_a_peer_that_takes_everything_away_and_comes_back_never_breaks_the_rule_
         storm.forget()
         for _ in range(3):
             storm.tick()
+            storm.sweep()
     assert [storm.used(family) for family in FAMILIES] == [0, 0]
     storm.came_up()
     back = [(prefix, hop) for family in FAMILIES for prefix, hop in tables[family].items()]

@@ -175,12 +175,12 @@ def test_samples_and_updates_count_between_two_portions() -> None:
     world.go(NAMES[0], lost=True)
     world.sweep()
     assert world.engine.sweeping
-    world.traffic({PREFIXES[-1][0]: (10_000, 50)})
-    assert world.hardware, "a choice is made"
-    new = prefix_of(1, 22)
+    new = prefix_of(0x10, 22)
     world.teach(NAMES[1], HOPS[2], [new])
-    assert world.engine.sweeping
     assert world.table[new] == HOPS[2]
+    world.traffic({PREFIXES[-1][0]: (10_000, 50), new[0]: (10_000, 50)})
+    assert world.engine.sweeping
+    assert set(world.hardware) == {new}, "what is about to go is not put in"
 
 
 @pytest.mark.usefixtures("small_portions")
