@@ -5,7 +5,7 @@ mean IPv4, sixteen IPv6. It is what the prefix tree (pytricia) takes and gives, 
 conversion between the wire and the table. Host bits are always zero: the codecs clear them.
 
 Everything here is immutable once it has been handed over. Times named `now`, `at`, `since` or `started` are seconds
-of a monotonic clock unless the name ends in `_ms` (milliseconds since the epoch).
+of a monotonic clock unless the name ends in `_ms` (steady milliseconds since the epoch: arm/walltime.py).
 """
 
 from __future__ import annotations

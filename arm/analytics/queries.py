@@ -15,10 +15,13 @@ from arm.analytics.registry import Limit
 from arm.analytics.service import Analytics
 from arm.analytics.values import Source, source_text, text_of
 from arm.model import parse_address
+from arm.walltime import WallTime
 
 ALL: Final = "ALL"
 AGGREGATION_MODES: Final = ("max", "sum")
 _MOST_NAMES: Final = 100
+_TIMES: Final = frozenset({"timestamp", "start", "end"})
+"""What entries of journals have in milliseconds since the epoch."""
 MOST_READINGS: Final = 50_000
 """In one answer, some seven megabytes: a thousand interfaces with all of their counters."""
 
@@ -218,6 +221,8 @@ def _age_ms(reading: Reading, now: float) -> int:
     return max(int((now - reading.at) * 1000), 0)
 
 
-def entries(found: Sequence[Any]) -> list[dict[str, Any]]:
-    """Entries of a journal as JSON takes them."""
-    return [dict(entry) for entry in found]
+def entries(found: Sequence[Any], wall: WallTime) -> list[dict[str, Any]]:
+    """Entries of a journal as JSON takes them, with their times as the machine's clock shows them now."""
+    return [
+        {name: wall.shown_ms(value) if name in _TIMES else value for name, value in entry.items()} for entry in found
+    ]

@@ -28,6 +28,7 @@ from arm.analytics.values import Key, Source, source_text, text_of
 from arm.config import AnalyticsConfig
 from arm.sflow.datagram import DatagramError
 from arm.sflow.records import CounterSample, decode
+from arm.walltime import CLOCK
 from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Analytics(Registry):
         local_as: int,
         directory: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = CLOCK.steady_ms,
         country: Callable[[bytes], str | None] | None = None,
         busy: Callable[[], bool] = lambda: False,
         on_failure: OnFailure | None = None,
@@ -80,7 +81,7 @@ class Analytics(Registry):
         """`lookup` asks the table; `directory` is where definitions are kept, None to forget them; `busy` tells that
         the engine is at work, which goes before."""
         super().__init__(config, lookup, local_as=local_as, directory=directory, clock=clock, country=country)
-        self.wall_ms = wall_ms
+        self.steady_ms = steady_ms
         self.events = Journal("eventID")
         self.ended = Journal("flowID")
         self.dropped = 0
@@ -230,7 +231,7 @@ class Analytics(Registry):
                         events += self._exceeded(threshold, now)
                     except Exception as problem:
                         self._put_aside("threshold", threshold, problem)
-        stamp = self.wall_ms()
+        stamp = self.steady_ms()
         self.events.add(*({**event, "timestamp": stamp} for event in events))
 
     def _exceeded(self, threshold: Threshold, now: float) -> list[dict[str, Any]]:
@@ -268,7 +269,7 @@ class Analytics(Registry):
             self._retap()
         ended: list[dict[str, Any]] = []
         with self.lock:
-            stamp = self.wall_ms()
+            stamp = self.steady_ms()
             for flow in self.flows.active.values():
                 if flow.fault is None:
                     try:

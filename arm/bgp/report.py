@@ -13,7 +13,7 @@ from arm.model import SessionStatus
 class Report:
     """Written by the I/O thread, read by any: each figure is right, two of them may be a moment apart."""
 
-    def __init__(self, peer: Peer, wall_ms: Callable[[], int]) -> None:
+    def __init__(self, peer: Peer, steady_ms: Callable[[], int]) -> None:
         self.reason = ""
         """Why the session went down last, or why the latest attempt failed; empty while it is established."""
         self.flaps = 0
@@ -22,15 +22,15 @@ class Report:
         self.updates_out = 0
         self.counters = RouteCounters()
         self._peer = peer
-        self._wall_ms = wall_ms
+        self._steady_ms = steady_ms
         self._state = "active"
-        self._since_ms = wall_ms()
+        self._since_ms = steady_ms()
 
     def enter(self, state: str) -> None:
         """The session is in this state now (RFC 4271 section 8.2.2, in lower case)."""
         if state != self._state:
             self._state = state
-            self._since_ms = self._wall_ms()
+            self._since_ms = self._steady_ms()
 
     def status(self, connection: Connection | None, learner: Learner | None) -> SessionStatus:
         """The picture, with the established connection and its learner if there are any."""

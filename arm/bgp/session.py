@@ -56,7 +56,7 @@ class Session:
         own_ids: Collection[bytes],
         restarting_until: float,
         now: float,
-        wall_ms: Callable[[], int],
+        steady_ms: Callable[[], int],
         retry: float,
         quiet: float | None,
     ) -> None:
@@ -80,7 +80,7 @@ class Session:
         self._dial_until = 0.0
         self._damper = Damper()
         self._generation = 0
-        self._report = Report(peer, wall_ms)
+        self._report = Report(peer, steady_ms)
         self._established_at = 0.0
         self._now = now
 

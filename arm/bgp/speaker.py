@@ -31,6 +31,7 @@ from arm.bgp.peer import Peer, Role
 from arm.bgp.session import Session
 from arm.bgp.wire import BgpError
 from arm.model import Event, SessionStatus, parse_address
+from arm.walltime import CLOCK
 from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Speaker:
         retry: float = RETRY,
         quiet: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = CLOCK.steady_ms,
         on_failure: OnFailure | None = None,
     ) -> None:
         """`emit` takes what learning sessions bring, on the I/O thread, at most for moments; `watch` is for the others.
@@ -107,7 +108,7 @@ class Speaker:
                 own_ids=own_ids,
                 restarting_until=now + peer.restart_time,
                 now=now,
-                wall_ms=wall_ms,
+                steady_ms=steady_ms,
                 retry=retry,
                 quiet=quiet,
             )

@@ -62,7 +62,7 @@ class Engine(Explainer):
     """The state of both families, and the only thing that changes it."""
 
     def __init__(self, config: Config, now: float, epoch_ms: int) -> None:
-        """`epoch_ms` is the wall clock's time at `now`, to date the change log."""
+        """`epoch_ms` is `now` in steady milliseconds (arm/walltime.py), to date the change log."""
         self.config = config
         self._epoch_ms = epoch_ms - int(now * 1000)
         self.now = now
@@ -349,10 +349,10 @@ class Engine(Explainer):
 
     def _record(self, prefix: Prefix, what: str, reason: str) -> None:
         self._logged += 1
-        self._log.append(ChangeRecord(self._logged, self.wall_ms(self.now), prefix, what, reason))
+        self._log.append(ChangeRecord(self._logged, self.steady_ms(self.now), prefix, what, reason))
 
-    def wall_ms(self, at: float) -> int:
-        """Milliseconds since the epoch of a moment of the engine's clock."""
+    def steady_ms(self, at: float) -> int:
+        """A moment of the engine's clock in steady milliseconds (arm/walltime.py)."""
         return self._epoch_ms + int(at * 1000)
 
     # --- questions ---------------------------------------------------------------------------------------------------

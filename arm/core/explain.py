@@ -44,8 +44,8 @@ def _covers(over: Prefix | None) -> str:
 class Explainer(Surveyor):
     """The reading half of the engine."""
 
-    def wall_ms(self, at: float) -> int:
-        """Milliseconds since the epoch of a moment of the engine's clock."""
+    def steady_ms(self, at: float) -> int:
+        """A moment of the engine's clock in steady milliseconds (arm/walltime.py)."""
         raise NotImplementedError
 
     def traffic_snapshot(self, family: Family, direction: str) -> TrafficSnapshot:
@@ -184,7 +184,7 @@ class Explainer(Surveyor):
             entry=family.fib.entries[at] if at is not None else None,
             state=state,
             why=why,
-            since_ms=self.wall_ms(since) if since is not None else None,
+            since_ms=self.steady_ms(since) if since is not None else None,
             bytes_per_second=averages.rate(match, self.now) if match is not None else 0.0,
             samples=averages.count(match, self.now) if match is not None else 0.0,
         )

@@ -39,16 +39,12 @@ from arm.sflow import datagram
 from arm.sflow.listener import Listener
 from arm.signals import handle
 from arm.target.base import Target
+from arm.walltime import CLOCK
 from arm.web.app import create_app
 from arm.web.server import Server
 from arm.worker import OnFailure
 
 log = logging.getLogger(__name__)
-
-
-def wall_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def peers(config: Config, vrf: str | None = None) -> list[Peer]:
@@ -111,7 +107,7 @@ class Daemon:
         self._source = source
         self._sockets = sockets
         now = time.monotonic()
-        self._started_ms = wall_ms()
+        self._started_ms = CLOCK.steady_ms()
         self.engine = Engine(config, now, self._started_ms)
         agent = parse_address(config.sflow.ip) if config.sflow.ip else None
         self.listener = Listener(sock=sockets.sflow, agent=agent, on_failure=self._fail)
@@ -181,7 +177,7 @@ class Daemon:
         self._keeper = Keeper(
             directory,
             lambda turn: self.loop.ask(lambda _: (turn(), self._memory())),
-            wall_ms,
+            lambda: time.time_ns() // 1_000_000,
             on_failure=self._fail,
         )
 
@@ -307,7 +303,7 @@ class Daemon:
         """Everything true now."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Status(
-            time_ms=wall_ms(),
+            time_ms=CLOCK.steady_ms(),
             started_ms=self._started_ms,
             version=__version__,
             families={family: self.engine.family_status(family) for family in FAMILIES},

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from arm.model import Holding, Status
@@ -20,6 +20,7 @@ from arm.observe.logs import RateLimiter
 from arm.observe.reader import Ask, Reader
 from arm.observe.switch import SwitchCounters
 from arm.observe.trend import Points, Trend, point
+from arm.walltime import CLOCK, WallTime
 
 T = TypeVar("T")
 
@@ -59,9 +60,11 @@ class _Shared:
 class Board:
     """Latest status, trend, and the way to the engine. Any thread may call any method; only one publishes."""
 
-    def __init__(self, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ask: Ask, *, clock: Callable[[], float] = time.monotonic, wall: WallTime = CLOCK) -> None:
         self._ask = ask
         self._clock = clock
+        self.wall = wall
+        """How the steady milliseconds of statuses and records are shown."""
         self._lock = threading.Lock()
         self._status: Status | None = None
         self._recent: deque[Status] = deque(maxlen=REMEMBERED_SECONDS + 1)
@@ -108,10 +111,16 @@ class Board:
             return [status for status in self._recent if status.time_ms > limit]
 
     def trend(self, after_ms: int = -1, span: str = "5m") -> Points:
-        """Points of a span (5m, 1h, 24h) later than `after_ms`."""
+        """Points of a span (5m, 1h, 24h) later than `after_ms`, as shown; all, if that is still to come.
+
+        So whoever follows the trend gets all points anew when the clock has been set.
+        """
         with self._lock:
             copy = self._trend.copy(span)
-        return copy.after(after_ms)
+            latest = self._status.time_ms if self._status is not None else 0
+        after = self.wall.noted_ms(after_ms)
+        points = copy.after(after if after <= latest else -1)
+        return replace(points, times_ms=[self.wall.shown_ms(at) for at in points.times_ms])
 
     def ask(self, question: Callable[[Reader], T]) -> T:
         """Run `question` on the engine's thread between two events; Busy if it does not get to it in time."""

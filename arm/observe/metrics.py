@@ -13,6 +13,7 @@ from arm.model import Distribution, Status
 from arm.observe.health import Health
 from arm.observe.switch import SwitchReport
 from arm.observe.trend import OUTCOMES, family_key
+from arm.walltime import CLOCK, WallTime
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -68,12 +69,17 @@ def render(
     *,
     top: Sequence[tuple[str, str, float]] = (),
     switch: Sequence[SwitchReport] = (),
+    wall: WallTime = CLOCK,
 ) -> str:
     """The page that Prometheus scrapes; `top` are (family, prefix, bytes per second) of the busiest prefixes."""
     page = _Page()
     page.gauge("arm_build_info", "Version of the running ARM.", 1, {"version": status.version})
-    page.gauge("arm_start_time_seconds", "When ARM started, since the epoch.", status.started_ms / 1000)
-    page.gauge("arm_status_time_seconds", "When the engine last reported, since the epoch.", status.time_ms / 1000)
+    page.gauge("arm_start_time_seconds", "When ARM started, since the epoch.", wall.shown_ms(status.started_ms) / 1000)
+    page.gauge(
+        "arm_status_time_seconds",
+        "When the engine last reported, since the epoch.",
+        wall.shown_ms(status.time_ms) / 1000,
+    )
     page.gauge("arm_ready", "1 if all reflector sessions are up and the whole table is learned.", health.ready)
     for severity in ("warning", "error"):
         count = sum(problem.severity == severity for problem in health.problems)
@@ -88,8 +94,8 @@ def render(
     page.counter("process_cpu_seconds_total", "CPU time spent by ARM.", status.cpu_seconds)
     page.gauge("process_resident_memory_bytes", "Memory held by ARM.", status.rss_bytes)
     _families(page, status)
-    _sessions(page, status)
-    _sflow(page, status)
+    _sessions(page, status, wall)
+    _sflow(page, status, wall)
     _target(page, status)
     _switch(page, switch)
     for family, prefix, rate in top:
@@ -130,12 +136,12 @@ def _families(page: _Page, status: Status) -> None:
                 page.gauge("arm_traffic_coverage_error_ratio", text, now.hits.coverage_error, labels)
 
 
-def _sessions(page: _Page, status: Status) -> None:
+def _sessions(page: _Page, status: Status, wall: WallTime) -> None:
     for session in status.sessions:
         labels = {"session": session.name, "peer": session.peer}
         page.gauge("arm_bgp_session_up", "1 if established.", session.state == "established", labels)
         text = "When the session came into its state, since the epoch."
-        page.gauge("arm_bgp_session_since_seconds", text, session.since_ms / 1000, labels)
+        page.gauge("arm_bgp_session_since_seconds", text, wall.shown_ms(session.since_ms) / 1000, labels)
         page.counter("arm_bgp_session_flaps_total", "Times the session went down.", session.flaps, labels)
         for direction, count in (("in", session.updates_in), ("out", session.updates_out)):
             page.counter("arm_bgp_updates_total", "UPDATE messages.", count, labels | {"direction": direction})
@@ -147,7 +153,7 @@ def _sessions(page: _Page, status: Status) -> None:
         page.counter("arm_bgp_malformed_updates_total", text, session.malformed, labels)
 
 
-def _sflow(page: _Page, status: Status) -> None:
+def _sflow(page: _Page, status: Status, wall: WallTime) -> None:
     listener = status.listener
     page.counter("arm_sflow_datagrams_total", "Datagrams received.", listener.datagrams)
     page.counter("arm_sflow_flow_samples_total", "Flow samples taken in.", listener.flow_samples)
@@ -171,7 +177,7 @@ def _sflow(page: _Page, status: Status) -> None:
         text = "Packets that one sample of an agent stands for."
         page.gauge("arm_sflow_agent_sampling_rate", text, agent.sampling_rate, labels)
         text = "When an agent was last heard, since the epoch."
-        page.gauge("arm_sflow_agent_last_seen_seconds", text, agent.last_seen_ms / 1000, labels)
+        page.gauge("arm_sflow_agent_last_seen_seconds", text, wall.shown_ms(agent.last_seen_ms) / 1000, labels)
 
 
 def _target(page: _Page, status: Status) -> None:

@@ -21,6 +21,7 @@ from typing import Final
 
 from arm.model import format_address
 from arm.sflow.records import CounterSample, Datagram, Record
+from arm.walltime import CLOCK
 
 HOST_CPU: Final = (0, 2003)
 HOST_MEMORY: Final = (0, 2004)
@@ -148,10 +149,10 @@ class SwitchCounters:
 
     def __init__(
         self,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = CLOCK.steady_ms,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._wall_ms = wall_ms
+        self._steady_ms = steady_ms
         self._clock = clock
         self._heard: dict[tuple[bytes, int], _Heard] = {}
         self.is_own: Callable[[bytes], bool] = lambda _: False
@@ -174,7 +175,7 @@ class SwitchCounters:
         if report is start:
             return
         own = self.is_own(datagram.agent) if heard is None else report.own
-        report = replace(report, own=own, time_ms=self._wall_ms())
+        report = replace(report, own=own, time_ms=self._steady_ms())
         everyone = {other: each for other, each in self._heard.items() if now - each.at <= EXPIRE}
         everyone[key] = fresh = _Heard(report, now, heard.times + 1 if heard is not None else 1)
         if len(everyone) > MOST_AGENTS:

@@ -72,7 +72,7 @@ class Agent:
         for key in sources:
             self.forgotten_losses += self.sources.pop(key).lost
 
-    def status(self, now: float, wall_ms: int) -> AgentStatus:
+    def status(self, now: float, steady_ms: int) -> AgentStatus:
         """The agent for people and metrics."""
         return AgentStatus(
             agent=format_address(self.address),
@@ -83,7 +83,7 @@ class Agent:
             lost_datagrams=self.sequence.lost,
             lost_samples=self.forgotten_losses + sum(source.lost for source in list(self.sources.values())),
             sampling_rate=self.rate,
-            last_seen_ms=wall_ms - int((now - self.last_seen) * 1000),
+            last_seen_ms=steady_ms - int((now - self.last_seen) * 1000),
             counted=self.counted,
         )
 
@@ -129,9 +129,9 @@ class Agents:
             total += len(agent.sources)
         self._source_count = total
 
-    def status(self, now: float, wall_ms: int) -> tuple[AgentStatus, ...]:
+    def status(self, now: float, steady_ms: int) -> tuple[AgentStatus, ...]:
         """All agents, in the order in which they were first heard. May be called while another thread adds to them."""
-        return tuple(agent.status(now, wall_ms) for agent in list(self._agents.values()))
+        return tuple(agent.status(now, steady_ms) for agent in list(self._agents.values()))
 
     def _make_room(self, counted: bool, now: float) -> bool:
         if len(self._agents) < MAX_AGENTS:

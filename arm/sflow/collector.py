@@ -181,8 +181,8 @@ class Collector:
                 self.subscriber_errors += 1
                 self.last_subscriber_error = problem
 
-    def status(self, now: float, wall_ms: int, kernel_drops: int = 0) -> ListenerStatus:
-        """The counters since the start. `wall_ms` is the time of day at `now`."""
+    def status(self, now: float, steady_ms: int, kernel_drops: int = 0) -> ListenerStatus:
+        """The counters since the start. `steady_ms` is the time of day at `now`."""
         return ListenerStatus(
             datagrams=self._datagrams,
             flow_samples=self._flow_samples,
@@ -192,5 +192,5 @@ class Collector:
             kernel_drops=kernel_drops,
             other_agents=self._other_agents,
             skipped_samples=self._skipped,
-            agents=self._agents.status(now, wall_ms),
+            agents=self._agents.status(now, steady_ms),
         )

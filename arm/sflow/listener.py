@@ -29,6 +29,7 @@ from typing import Final
 from arm.model import ListenerStatus, TrafficBatch
 from arm.sflow.burst import Burst
 from arm.sflow.collector import Collector, Subscriber, Tap
+from arm.walltime import CLOCK
 from arm.worker import OnFailure, Worker
 
 log = logging.getLogger(__name__)
@@ -94,13 +95,13 @@ class Listener:
         sock: socket.socket,
         agent: bytes | None,
         clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = CLOCK.steady_ms,
         on_failure: OnFailure | None = None,
     ) -> None:
         """`agent` is the packed address of the only agent whose samples count, None for all."""
         self._sock = sock
         self._clock = clock
-        self._wall_ms = wall_ms
+        self._steady_ms = steady_ms
         self._collector = Collector(agent=agent)
         self._lock = threading.Lock()
         self._taken = threading.Event()
@@ -175,7 +176,7 @@ class Listener:
 
     def status(self) -> ListenerStatus:
         """The counters since the start."""
-        return self._collector.status(self._clock(), self._wall_ms(), self._drops)
+        return self._collector.status(self._clock(), self._steady_ms(), self._drops)
 
     # --- the thread ----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from arm.analytics import Analytics, DefinitionError, LanguageError, Limit, quer
 from arm.analytics.definitions import NAME
 from arm.model import AgentStatus
 from arm.observe.board import Board, Unavailable
+from arm.walltime import WallTime
 from arm.web.arguments import ArgumentError, Arguments
 from arm.web.guard import Missing, answer, problem
 
@@ -72,7 +73,7 @@ def create_blueprint(analytics: Analytics, board: Board) -> Blueprint:
 
     _definitions(paths, analytics)
     _queries(paths, analytics)
-    _waiting(paths, analytics, Waiting(analytics.config.clients))
+    _waiting(paths, analytics, Waiting(analytics.config.clients), board.wall)
 
     @paths.get("/agents/json")
     def agents() -> Response:
@@ -180,7 +181,7 @@ def _queries(paths: Blueprint, analytics: Analytics) -> None:
         return answer(queries.state(analytics))
 
 
-def _waiting(paths: Blueprint, analytics: Analytics, waiting: Waiting) -> None:
+def _waiting(paths: Blueprint, analytics: Analytics, waiting: Waiting, wall: WallTime) -> None:
     """What answers when something has happened, or time is up."""
 
     @paths.get("/flowkeys/json")
@@ -204,7 +205,7 @@ def _waiting(paths: Blueprint, analytics: Analytics, waiting: Waiting) -> None:
         timeout = _timeout(arguments)
         with waiting:
             found = analytics.events.after(number, most, timeout, wanted)
-        return answer(queries.entries(found))
+        return answer(queries.entries(found, wall))
 
     @paths.get("/flows/json")
     def flows() -> Response:
@@ -215,7 +216,7 @@ def _waiting(paths: Blueprint, analytics: Analytics, waiting: Waiting) -> None:
         timeout = _timeout(arguments)
         with waiting:
             found = analytics.ended.after(number, most, timeout, wanted)
-        return answer(queries.entries(found))
+        return answer(queries.entries(found, wall))
 
 
 def _timeout(arguments: Arguments) -> float:

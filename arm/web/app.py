@@ -5,7 +5,6 @@ Nothing here changes ARM's state, and nothing is kept between requests.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from arm.observe import metrics
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import SPANS
+from arm.walltime import CLOCK
 from arm.web import breakdown, cache, capacity, countries, difference, machine, prefixes, settings, shapes, topprefixes
 from arm.web.access import restrict
 from arm.web.analytics import create_blueprint
@@ -31,10 +31,6 @@ from arm.web.shapes import Json
 STATIC = Path(__file__).parent / "static"
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def create_app(
     board: Board,
     config: Config,
@@ -42,12 +38,12 @@ def create_app(
     analytics: Analytics | None = None,
     geo: Countries | None = None,
     current: Callable[[], Config] | None = None,
-    now_ms: Callable[[], int] = _now_ms,
+    now_ms: Callable[[], int] = CLOCK.steady_ms,
 ) -> Flask:
     """The WSGI application.
 
     `geo` are the countries of `[geo] country`, `current` gives the configuration in force once it may have been
-    reloaded, and `now_ms` is the wall clock in milliseconds since the epoch.
+    reloaded, and `now_ms` is now in steady milliseconds (arm/walltime.py).
     """
     geo = geo if geo is not None else Countries(config.geo.country)
     app = Flask("arm.web", static_folder=str(STATIC), static_url_path="/static")
@@ -96,6 +92,7 @@ def _observability(app: Flask, board: Board, metrics_prefixes: int, now_ms: Call
             health,
             top=[one for family in Family for one in topprefixes.busiest(board, family, metrics_prefixes)],
             switch=board.switch.reports(),
+            wall=board.wall,
         )
         return Response(page, content_type=metrics.CONTENT_TYPE)
 
@@ -136,7 +133,8 @@ def _arm(app: Flask, board: Board, answers: Answers, now_ms: Callable[[], int]) 
             return engine.changes(after)
 
         records = board.shared(("changes", after), question)
-        return {"changes": [shapes.change_document(record) for record in records[max(len(records) - most, 0) :]]}
+        listed = records[max(len(records) - most, 0) :]
+        return {"changes": [shapes.change_document(record, board.wall) for record in listed]}
 
     @app.get("/arm/route/<path:query>/json")
     def route(query: str) -> Response:
@@ -151,7 +149,7 @@ def _arm(app: Flask, board: Board, answers: Answers, now_ms: Callable[[], int]) 
         def question(engine: Reader) -> Explanation:
             return engine.explain(query)
 
-        return answer(shapes.explanation_document(board.ask(question)))
+        return answer(shapes.explanation_document(board.ask(question), board.wall))
 
 
 def _rankings(app: Flask, board: Board, answers: Answers, geo: Countries) -> None:

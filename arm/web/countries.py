@@ -71,7 +71,7 @@ def document(board: Board, countries: Countries, arguments: Arguments) -> Json:
     # what has no country is not in the race
     ranked = sorted(sums.items(), key=lambda item: (item[0] is None, -item[1].rate, item[0] or ""))
     return {
-        "time_ms": board.status().time_ms,
+        "time_ms": board.wall.shown_ms(board.status().time_ms),
         "direction": direction,
         "ready": state.ready,
         "problem": state.problem,

@@ -31,7 +31,7 @@ def document(board: Board, family: Family, most: int) -> Json:
     least = heapq.nsmallest(most, ((rate, prefix) for prefix, rate in served.items()))
     prefixes = [prefix for _, prefix in least]
     ages = list(active.in_portions(board, prefixes, lambda engine, some: engine.seconds_installed(some)))
-    now_ms = board.status().time_ms
+    now_ms = board.wall.shown_ms(board.status().time_ms)
     return {
         "family": family_key(family),
         "outside_number": len(outside),

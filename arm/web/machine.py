@@ -7,6 +7,7 @@ from arm.observe.board import Board
 from arm.observe.distribution import quantile
 from arm.observe.switch import SwitchReport
 from arm.observe.trend import point
+from arm.walltime import WallTime
 from arm.web.shapes import RECENT_SECONDS, Json
 
 
@@ -15,8 +16,8 @@ def document(board: Board) -> Json:
     status = board.status()
     seconds = point(status, board.earlier(RECENT_SECONDS))
     return {
-        "time_ms": status.time_ms,
-        "switch": [_switch(report) for report in board.switch.reports()],
+        "time_ms": board.wall.shown_ms(status.time_ms),
+        "switch": [_switch(report, board.wall) for report in board.switch.reports()],
         "process": {
             "cpu_cores": seconds.get("process.cpu"),
             "cpu_seconds": status.cpu_seconds,
@@ -28,12 +29,12 @@ def document(board: Board) -> Json:
     }
 
 
-def _switch(report: SwitchReport) -> Json:
+def _switch(report: SwitchReport, wall: WallTime) -> Json:
     return {
         "agent": report.agent,
         "sub_agent": report.sub_agent,
         "own": report.own,
-        "time_ms": report.time_ms,
+        "time_ms": wall.shown_ms(report.time_ms),
         "load": list(report.load) if report.load is not None else None,
         "processors": report.processors,
         "uptime_seconds": report.uptime_seconds,

@@ -115,7 +115,7 @@ def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
     listed = [route.prefix for route in routes]
     states = list(active.in_portions(board, listed, lambda engine, some: engine.state_of(some)))
     ages = list(active.in_portions(board, listed, lambda engine, some: engine.seconds_installed(some)))
-    now_ms = board.status().time_ms
+    now_ms = board.wall.shown_ms(board.status().time_ms)
     rows = []
     for route, state, age in zip(routes, states, ages, strict=True):
         if query.state is not None and state != query.state:

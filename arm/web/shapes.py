@@ -30,6 +30,7 @@ from arm.model import (
 from arm.observe.board import Board
 from arm.observe.health import Health, assess
 from arm.observe.trend import OUTCOMES, Points, family_key, point
+from arm.walltime import WallTime
 
 Json = dict[str, Any]
 
@@ -42,7 +43,7 @@ def _fields(value: Any) -> Json:
 
 
 def judged(board: Board, now_ms: int) -> tuple[Status, Health]:
-    """The latest status with the verdict on it."""
+    """The latest status with the verdict on it. `now_ms` is steady."""
     status = board.status()
     return status, assess(status, now_ms=now_ms, before=board.earlier(MINUTE_SECONDS))
 
@@ -52,9 +53,10 @@ def status_document(board: Board, now_ms: int) -> Json:
     status, health = judged(board, now_ms)
     minute = board.recent(MINUTE_SECONDS)
     seconds = point(status, board.earlier(RECENT_SECONDS))
+    shown = board.wall.shown_ms
     return {
-        "time_ms": status.time_ms,
-        "started_ms": status.started_ms,
+        "time_ms": shown(status.time_ms),
+        "started_ms": shown(status.started_ms),
         "version": status.version,
         "health": health_document(health),
         "families": {
@@ -68,10 +70,12 @@ def status_document(board: Board, now_ms: int) -> Json:
             )
             for family, now in status.families.items()
         },
-        "sessions": [_fields(session) for session in status.sessions],
+        "sessions": [_fields(session) | {"since_ms": shown(session.since_ms)} for session in status.sessions],
         "sflow": _fields(status.listener)
         | {
-            "agents": [_fields(agent) for agent in status.listener.agents],
+            "agents": [
+                _fields(agent) | {"last_seen_ms": shown(agent.last_seen_ms)} for agent in status.listener.agents
+            ],
             "frozen": status.sampling_frozen,
             "samples_per_second": seconds.get("sflow.samples"),
             "datagrams_per_second": seconds.get("sflow.datagrams"),
@@ -164,14 +168,14 @@ def error_percent(samples: float) -> float | None:
     return 196 * math.sqrt(1 / samples) if samples > 0 else None
 
 
-def explanation_document(explanation: Explanation) -> Json:
+def explanation_document(explanation: Explanation, wall: WallTime) -> Json:
     """/arm/route/{query}/json."""
     return {
         "query": explanation.query,
         "prefix": _prefix(explanation.prefix),
         "state": explanation.state,
         "why": explanation.why,
-        "since_ms": explanation.since_ms,
+        "since_ms": None if explanation.since_ms is None else wall.shown_ms(explanation.since_ms),
         "bytes_per_second": explanation.bytes_per_second,
         "samples": explanation.samples,
         "error_percent": error_percent(explanation.samples),
@@ -190,6 +194,6 @@ def _entry(prefix: Prefix | None, entry: Entry | None) -> Json | None:
     return {"prefix": format_prefix(prefix), "kind": entry.kind.value, "nexthop": format_next_hop(entry.next_hop)}
 
 
-def change_document(record: ChangeRecord) -> Json:
+def change_document(record: ChangeRecord, wall: WallTime) -> Json:
     """A line of the change log."""
-    return _fields(record) | {"prefix": format_prefix(record.prefix)}
+    return _fields(record) | {"prefix": format_prefix(record.prefix), "time_ms": wall.shown_ms(record.time_ms)}

@@ -39,7 +39,7 @@ class Fed:
             lookup,
             local_as=65000,
             clock=lambda: self.now,
-            wall_ms=lambda: int(self.now * 1000),
+            steady_ms=lambda: int(self.now * 1000),
             **options,
         )
 

@@ -75,7 +75,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.counters = SwitchCounters(wall_ms=lambda: int(self.now * 1000), clock=lambda: self.now)
+        self.counters = SwitchCounters(steady_ms=lambda: int(self.now * 1000), clock=lambda: self.now)
 
     def hear(self, agent: int, *records: Record, sub_agent: int = 0, passed: float = 0.01) -> None:
         self.now += passed

@@ -136,7 +136,7 @@ def test_what_the_kernel_drops_is_counted(started: list[Listener], caplog: pytes
 
 
 def test_the_time_of_the_latest_sample_is_known(sock: socket.socket, started: list[Listener]) -> None:
-    listener = run(started, sock, clock=lambda: 1234.5, wall_ms=lambda: 99_000)
+    listener = run(started, sock, clock=lambda: 1234.5, steady_ms=lambda: 99_000)
     assert listener.last_sample is None
     agent = agent_for(sock)
     agent.send_host_counters(look())

@@ -185,7 +185,7 @@ class FullTable:
             "kernel", True, "", 0, self.applied, self.failed, 0.0, self.work.counters(), self.work.remarks(self.now)
         )
         families = {family: self.engine.family_status(family) for family in FAMILIES}
-        now_ms = self.engine.wall_ms(self.now)
+        now_ms = self.engine.steady_ms(self.now)
         self.board.publish(Status(now_ms, 0, "0", families, (), ListenerStatus(), target, self.engine.problems()))
 
     # --- what is true ---
