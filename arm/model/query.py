@@ -1,0 +1,78 @@
+"""What the engine answers when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from arm.model.plan import Entry
+from arm.model.prefix import Family, Prefix
+from arm.model.route import Attributes, Route
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPrefix:
+    """A prefix with its traffic, as rankings and searches show it."""
+
+    prefix: Prefix
+    attributes: Attributes
+    bytes_per_second: float
+    samples: float
+    """Samples behind the rate, decayed as the rate is; its 95% error is 196*sqrt(1/samples) percent."""
+    state: str
+    """installed, cover, rides, default, no slot, excluded, idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a prefix is, or is not, in hardware."""
+
+    query: str
+    prefix: Prefix | None
+    """Longest match in the full table."""
+    covering: tuple[Route, ...]
+    """All routes of the table that contain it, longest first."""
+    entry_prefix: Prefix | None
+    """Longest installed match."""
+    entry: Entry | None
+    state: str
+    why: str
+    """One sentence for the engineer."""
+    since_ms: int | None
+    bytes_per_second: float
+    samples: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSnapshot:
+    """The traffic of one family and direction at one moment, by the route it matches."""
+
+    family: Family
+    direction: str
+    """destination or source."""
+    rates: Mapping[Prefix, float]
+    """Bytes per second, to be multiplied by `scale`."""
+    samples: Mapping[Prefix, float]
+    """Samples behind each rate, decayed as the rates are; to be multiplied by `scale`."""
+    scale: float
+    total: float
+    """Bytes per second of everything sampled, that without a route included; not to be scaled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """One line of the change log: what went into the hardware or came out of it."""
+
+    number: int
+    """Counts up by one; what a reader hands back as `after`."""
+    time_ms: int
+    prefix: Prefix
+    what: str
+    """installed, replaced, removed or failed."""
+    reason: str
+    """As in Change.reason; for what failed, the target's sentence."""
+
+
+Remembered: TypeAlias = tuple[Prefix, float, float, bool]
+"""What a later run should know of a prefix: itself, bytes/s, samples of an hour, chosen."""
