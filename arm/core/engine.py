@@ -19,11 +19,9 @@ from arm.config import Config
 from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
 from arm.core.feeds import Feeds, shrinks
-from arm.core.fib import RESENT
 from arm.core.inflight import InFlight
 from arm.core.relearned import Relearned
 from arm.core.rib import RouteChange
-from arm.core.standing import REMEMBERED
 from arm.core.sweeps import Sweeps
 from arm.model import (
     FAMILIES,
@@ -46,11 +44,13 @@ from arm.model import (
     Plan,
     Prefix,
     Problem,
+    Reason,
     Remembered,
     RoutesLearned,
     TargetDown,
     TargetUp,
     Traffic,
+    What,
     family_of,
 )
 
@@ -122,7 +122,7 @@ class Engine(Explainer):
                     family.next_hop_up(event.next_hop)
             case Drift():
                 self._drifts = max(self._drifts, event.number)
-                self._record(event.prefix, "failed" if not event.installed else "restored", event.what)
+                self._record(event.prefix, What.RESTORED if event.installed else What.FAILED, None, event.what)
                 if not event.installed and self.families[family_of(event.prefix)].is_there(event.prefix):
                     self._in_flight.lost(event.prefix)
                     self._correct(now)
@@ -283,7 +283,7 @@ class Engine(Explainer):
         """Count and log what the target did not do."""
         self.changes_refused += len(refused)
         for change, text in refused:
-            self._record(change.prefix, "failed", text)
+            self._record(change.prefix, What.FAILED, None, text)
 
     def _correct(self, now: float) -> None:
         """Where the target holds something else than was planned, and nothing in flight will change that: follow it."""
@@ -323,16 +323,16 @@ class Engine(Explainer):
     def _note(self, changes: Sequence[Change], before: Sequence[Entry | None]) -> None:
         """Take down what is decided: in the change log, and for who keeps the choice."""
         for change, old_entry in zip(changes, before, strict=True):
-            if change.reason == RESENT:
+            if change.reason is Reason.RESENT:
                 continue
             if (
                 self._turned is not None
-                and change.reason != REMEMBERED  # who keeps the choice knows of it
+                and change.reason is not Reason.REMEMBERED  # who keeps the choice knows of it
                 and _is_route(change.entry) != _is_route(old_entry)
             ):
                 self._turned.append(change.prefix)
-            what = "removed" if change.entry is None else "installed" if old_entry is None else "replaced"
-            self._record(change.prefix, what, change.reason)
+            put = What.INSTALLED if old_entry is None else What.REPLACED
+            self._record(change.prefix, What.REMOVED if change.entry is None else put, change.reason)
 
     def keep_turns(self) -> None:
         """From now on, `take_turns` tells what is chosen and what is given up."""
@@ -347,9 +347,9 @@ class Engine(Explainer):
         # what is awaited was chosen, and is so still
         return [selection.remembrance(prefix) for prefix, selection in found if prefix not in selection.awaited]
 
-    def _record(self, prefix: Prefix, what: str, reason: str) -> None:
+    def _record(self, prefix: Prefix, what: What, reason: Reason | None, detail: str = "") -> None:
         self._logged += 1
-        self._log.append(ChangeRecord(self._logged, self.steady_ms(self.now), prefix, what, reason))
+        self._log.append(ChangeRecord(self._logged, self.steady_ms(self.now), prefix, what, reason, detail))
 
     def steady_ms(self, at: float) -> int:
         """A moment of the engine's clock in steady milliseconds (arm/walltime.py)."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from arm.core.pinned import MAKES_ROOM, put_in, riders
+from arm.core.pinned import put_in, riders
 from arm.core.standing import Standing
-from arm.model import Prefix
+from arm.model import Prefix, Reason
 
 _PORTION: Final = 32
 """Routes that are taken out at once."""
-_CAPACITY: Final = "capacity"
 
 
 class Eviction:
@@ -35,14 +34,14 @@ class Eviction:
         fib, capacity, limit = standing.planner.fib, standing.planner.capacity, standing.take_limit()
         if len(fib) > limit:
             self._review()
-        while len(fib) > limit and self._make_way(len(fib) - limit, _CAPACITY, now):
+        while len(fib) > limit and self._make_way(len(fib) - limit, Reason.CAPACITY, now):
             pass
         while len(fib) > capacity and (
-            self._make_way(len(fib) - capacity, _CAPACITY, now) or self._loosen(_CAPACITY, now)
+            self._make_way(len(fib) - capacity, Reason.CAPACITY, now) or self._loosen(Reason.CAPACITY, now)
         ):
             pass
         if len(fib) > capacity:
-            self._start_over(_CAPACITY, now)
+            self._start_over(Reason.CAPACITY, now)
 
     def pin(self, now: float, *, again: bool) -> None:
         """Put in the pinned routes that ought to stand and do not; with `again` also what there was no room for."""
@@ -69,7 +68,7 @@ class Eviction:
                 if started_over:
                     pinned.no_room(prefix)
                     continue
-                self._start_over(MAKES_ROOM, now)
+                self._start_over(Reason.ROOM_FOR_PINNED, now)
                 todo = started_over = True
                 break
             # What has made room may have carried one of those that were satisfied.
@@ -96,11 +95,14 @@ class Eviction:
         most = max(self._standing.usable, len(fib))
         while (cost := self._cost(prefix)) is not None and len(fib) + cost > most:
             # What is installed inside it may have to come in again as an exception, so it comes last.
-            if self._make_way(len(fib) + cost - most, MAKES_ROOM, now, outside=prefix):
+            if self._make_way(len(fib) + cost - most, Reason.ROOM_FOR_PINNED, now, outside=prefix):
                 continue
             if cost <= planner.free:
                 return
-            if not (self._make_way(cost - planner.free, MAKES_ROOM, now) or self._loosen(MAKES_ROOM, now)):
+            if not (
+                self._make_way(cost - planner.free, Reason.ROOM_FOR_PINNED, now)
+                or self._loosen(Reason.ROOM_FOR_PINNED, now)
+            ):
                 return
 
     def _put_in(self, prefix: Prefix, now: float) -> bool:
@@ -112,7 +114,7 @@ class Eviction:
             standing.take_over(prefix)
         return stands
 
-    def _make_way(self, slots: int, reason: str, now: float, outside: Prefix | None = None) -> bool:
+    def _make_way(self, slots: int, reason: Reason, now: float, outside: Prefix | None = None) -> bool:
         """Take out some of the routes worth least, for at most so many slots; False if there are none."""
         standing, slots = self._standing, min(slots, _PORTION)
         # Routes of many slots each may not add up to it; then one of them goes.
@@ -124,7 +126,7 @@ class Eviction:
         standing.rank_again(victims)
         return bool(victims)
 
-    def _loosen(self, reason: str, now: float) -> bool:
+    def _loosen(self, reason: Reason, now: float) -> bool:
         """Replace some route that need not stand by a cover, though that frees no slot yet; False if there is none."""
         standing, planner = self._standing, self._standing.planner
         before = planner.fib.pending
@@ -143,7 +145,7 @@ class Eviction:
         """Find out which pinned routes fit; the others may make way."""
         self._standing.rank_again(self._standing.pinned.review())
 
-    def _start_over(self, reason: str, now: float) -> None:
+    def _start_over(self, reason: Reason, now: float) -> None:
         """Take everything out, from the top: as the pinned routes stand they take more slots than they need.
 
         That is rare: a route demoted for want of a slot left a cover that now hides others with its next hop, or one

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from pytricia import PyTricia
 
-from arm.model import Attributes, Change, Entry, Family, Kind, Prefix
+from arm.model import Attributes, Change, Entry, Family, Kind, Prefix, Reason
 
-RESENT: Final = "resent"
 """The reason of a change that tells a target what it may have known before."""
 
 
@@ -76,7 +74,7 @@ class Fib:
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
-    def put(self, prefix: Prefix, kind: Kind, attributes: Attributes, reason: str) -> None:
+    def put(self, prefix: Prefix, kind: Kind, attributes: Attributes, reason: Reason) -> None:
         """Install an entry, or replace the one that is there."""
         entry = Entry(kind, attributes)
         old = self.entries.get(prefix)
@@ -87,7 +85,7 @@ class Fib:
         self._record(Change(prefix, entry, reason), old)
         self.assume(prefix, entry)
 
-    def remove(self, prefix: Prefix, reason: str) -> None:
+    def remove(self, prefix: Prefix, reason: Reason) -> None:
         """Take an installed entry out."""
         self.removed += 1
         self._record(Change(prefix, None, reason), self.entries[prefix])
@@ -112,7 +110,7 @@ class Fib:
     def restate(self) -> None:
         """Put every entry among the changes once more, longest prefixes first, in place of what is pending."""
         self._changes = [
-            Change(prefix, entry, RESENT)
+            Change(prefix, entry, Reason.RESENT)
             for prefix, entry in sorted(self.entries.items(), key=lambda item: -item[0][1])
         ]
         self.undo = [None] * len(self._changes)

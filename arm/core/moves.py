@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from arm.core.fib import Fib
 from arm.core.rib import Rib
-from arm.model import Attributes, Entry, Family, Kind, Prefix
+from arm.model import Attributes, Entry, Family, Kind, Prefix, Reason
 
 
 class Moves:
@@ -92,7 +92,7 @@ class Moves:
         match = self.fib.match(prefix)
         return match is None or match[1] <= top[1]
 
-    def install(self, prefix: Prefix, reason: str, limit: int) -> bool:
+    def install(self, prefix: Prefix, reason: Reason, limit: int) -> bool:
         """Put a route of the table in, with the exceptions it needs, if all takes at most `limit` slots.
 
         Returns False, with nothing changed, if it does not. Routes inside it that it makes superfluous come out.
@@ -113,7 +113,7 @@ class Moves:
         for p, kind in needed:
             attributes = self.default if kind is Kind.COVER else self.rib.winner(p)
             assert attributes is not None
-            self.fib.put(p, kind, attributes, "exception")
+            self.fib.put(p, kind, attributes, Reason.EXCEPTION)
 
     def _drop_superfluous(self, prefix: Prefix, next_hop: bytes) -> None:
         """Below a route that was just installed: routes with its next hop ride along; covers without a purpose go."""
@@ -125,9 +125,9 @@ class Moves:
                 # By the rule all routes closest to it have its next hop, which is now that of the route above. Where
                 # the target refused something the rule may not hold yet: that waits until it is looked at again.
                 if p not in self.barred:
-                    self.fib.remove(p, "rides along")
+                    self.fib.remove(p, Reason.RIDES)
             elif entry.kind is Kind.COVER and not self._differs_below(p, next_hop):
-                self.fib.remove(p, "cover not needed")
+                self.fib.remove(p, Reason.COVER_NOT_NEEDED)
 
     def _differs_below(self, prefix: Prefix, next_hop: bytes) -> bool:
         """True if the table sends anything for which the installed `prefix` is closest to another next hop."""
@@ -177,7 +177,7 @@ class Moves:
         entry = self.fib.entries[above]
         return entry if entry.kind is Kind.ROUTE else None
 
-    def withdraw(self, prefix: Prefix, reason: str) -> None:
+    def withdraw(self, prefix: Prefix, reason: Reason) -> None:
         """Take an installed route out by choice. Below an installed route it turns into a cover if that is needed.
 
         Without a default route it stays if it is such an exception: nothing else could stand in for it.
@@ -211,7 +211,7 @@ class Moves:
                 count += entries[p].kind is Kind.COVER
         return count
 
-    def _remove(self, prefix: Prefix, reason: str) -> None:
+    def _remove(self, prefix: Prefix, reason: Reason) -> None:
         """Take an entry out that nothing needs any more, and then the covers that only it needed."""
         inside = self.fib.inside(prefix)
         self.fib.remove(prefix, reason)
@@ -224,7 +224,7 @@ class Moves:
             if entry is not None and entry.kind is Kind.COVER:
                 over = self._route_above(p)
                 if self._is_orphan(p) if over is None else not self._differs_below(p, over.next_hop):
-                    self.fib.remove(p, "cover not needed")
+                    self.fib.remove(p, Reason.COVER_NOT_NEEDED)
 
     def _is_orphan(self, prefix: Prefix) -> bool:
         """True if the packets of a cover would follow the default without it: no route above, no cover gone wrong."""
@@ -245,9 +245,9 @@ class Moves:
         """
         orphans = [p for p, e in self.fib.entries.items() if e.kind is Kind.COVER and self._is_orphan(p)]
         for p in sorted(orphans, key=lambda p: p[1]):
-            self.fib.remove(p, "cover not needed")
+            self.fib.remove(p, Reason.COVER_NOT_NEEDED)
 
-    def demote(self, prefix: Prefix, reason: str) -> None:
+    def demote(self, prefix: Prefix, reason: Reason) -> None:
         """Stop an installed route from attracting traffic, without needing a slot: always right, at once.
 
         With something installed above it, it becomes a cover; otherwise it comes out. Without a default route there are

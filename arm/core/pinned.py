@@ -19,11 +19,8 @@ from arm.core.fib import Fib
 from arm.core.moves import Moves
 from arm.core.plan import Planner
 from arm.core.policy import Policy
-from arm.model import Attributes, Kind, Prefix, Problem, format_next_hop, format_prefix
+from arm.model import Attributes, Kind, Prefix, Problem, Reason, format_next_hop, format_prefix
 
-REASON: Final = "always"
-"""The reason of a change that puts a pinned route in."""
-MAKES_ROOM: Final = "makes room for a pinned route"
 _MOST_NAMED: Final = 10
 """Pinned prefixes that are reported one by one."""
 
@@ -172,5 +169,5 @@ def put_in(moves: Moves, prefix: Prefix, attributes: Attributes) -> bool:
         if len(leaving) < lacking:
             return False
         for p in leaving:
-            moves.withdraw(p, MAKES_ROOM)
-    return moves.install(prefix, REASON, moves.free)
+            moves.withdraw(p, Reason.ROOM_FOR_PINNED)
+    return moves.install(prefix, Reason.PINNED, moves.free)

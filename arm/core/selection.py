@@ -39,7 +39,7 @@ from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.standing import Standing, Victims, forget
 from arm.core.tally import Tally
-from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, contains
+from arm.model import COUNT_BITS, COUNT_MASK, Hits, Kind, Prefix, Reason, contains
 
 SWAP_Z: Final = 0.5
 BURST_Z: Final = 3.0
@@ -290,20 +290,20 @@ class Selection(Standing):
 
     def _take(self, offer: Offer, prefix: Prefix, now: float) -> bool:
         """Put in what is offered for a prefix that misses; False, with nothing changed, if there is no room for it."""
-        reason = "new"
+        reason = Reason.NEW
         joined = [self.estimates.records[other] for other in offer.joined if other in self.estimates.records]
         if offer.slots > max(self.free, 0):
             leaving = self._make_room(offer)
             if leaving is None:
                 return False
             joined += leaving
-            reason = "swap"
+            reason = Reason.SWAP
             self.swaps += 1
             self._payback.note(now)
         elif self._is_among_the_last(now) and offer.gain - self._price() * offer.slots < self._least(offer):
             return False
         if offer.prefix != prefix:
-            reason = "aggregate"
+            reason = Reason.AGGREGATE
         self._moved()
         stands = self.planner.install(offer.prefix, reason, max(self.free, 0))
         self.sync(now)
@@ -338,7 +338,7 @@ class Selection(Standing):
         records = [self._carried[rider] for rider in leaving if rider in self._carried]
         for victim in (*victims.prefixes, *leaving):
             if victim in self.planner.fib:
-                self.planner.withdraw(victim, "swap")
+                self.planner.withdraw(victim, Reason.SWAP)
         self.rank_again(victims.prefixes)
         return records
 

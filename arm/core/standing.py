@@ -21,10 +21,8 @@ from arm.core.plan import Planner
 from arm.core.policy import Policy
 from arm.core.ranking import NEVER, Ranking
 from arm.core.traffic import Averages
-from arm.model import Kind, Prefix, Remembered, contains
+from arm.model import Kind, Prefix, Reason, Remembered, contains
 
-REMEMBERED: Final = "remembered"
-"""The reason of a change that puts back what was chosen before."""
 _LUMPS: Final = 8
 """Routes of more slots than are lacking that are weighed against smaller ones."""
 
@@ -99,7 +97,7 @@ class Standing:
         for prefix in list(self.served):
             entry = self.planner.fib.entries.get(prefix)
             if self.policy.refusal(prefix) is not None and entry is not None and entry.kind is Kind.ROUTE:
-                self.planner.withdraw(prefix, "policy")
+                self.planner.withdraw(prefix, Reason.POLICY)
         self.sync(now)
         for prefix in (p for p in (*pinned, *self.policy.always) if p in self.served):
             self._ranking.put(prefix)
@@ -153,7 +151,7 @@ class Standing:
                 continue
             record = self._drop(prefix)
             above = self.planner.fib.match(prefix)
-            if change.reason == "rides along" and above is not None:
+            if change.reason is Reason.RIDES and above is not None:
                 self.served[above] = self.served.get(above, 0.0) + served
                 if record is not None:
                     self._add_to(above, [record])
@@ -273,7 +271,7 @@ class Standing:
         if self.idleness.allows(len(idle), len(self.touched), now):
             for prefix in idle:
                 if prefix in self.planner.fib:
-                    self.planner.withdraw(prefix, "idle")
+                    self.planner.withdraw(prefix, Reason.IDLE)
 
     def refuse(self, prefix: Prefix, until: float) -> None:
         """Do not try this prefix again before `until`: the target did not take it."""
@@ -324,7 +322,7 @@ class Standing:
             if self.free < 1 or self.planner.fib.pending - before >= most:
                 break
             if self._is_of_use(prefix):
-                self.planner.install(prefix, REMEMBERED, self.free)
+                self.planner.install(prefix, Reason.REMEMBERED, self.free)
         self.sync(now)
 
     def _is_of_use(self, prefix: Prefix) -> bool:

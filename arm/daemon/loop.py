@@ -336,11 +336,11 @@ def log_changes(plan: Plan) -> None:
     for change in plan.changes:
         prefix = format_prefix(change.prefix)
         if change.entry is None:
-            log.debug("route removed prefix=%s reason=%r plan=%d", prefix, change.reason, plan.number)
+            log.debug("route removed prefix=%s reason=%r plan=%d", prefix, change.reason.value, plan.number)
         else:
             hop = format_next_hop(change.entry.next_hop)
             kind = change.entry.kind.value
             log.debug(
                 "route installed prefix=%s kind=%s nexthop=%s reason=%r plan=%d",
-                prefix, kind, hop, change.reason, plan.number,
+                prefix, kind, hop, change.reason.value, plan.number,
             )  # fmt: skip

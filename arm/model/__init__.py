@@ -20,7 +20,7 @@ from arm.model.events import (
     Traffic,
 )
 from arm.model.nexthop import NEXT_HOP_SLOT, format_next_hop, join_next_hops, split_next_hops
-from arm.model.plan import Change, Entry, Kind, Plan
+from arm.model.plan import Change, Entry, Kind, Plan, Reason
 from arm.model.prefix import (
     DEFAULT_PREFIX,
     FAMILIES,
@@ -35,7 +35,7 @@ from arm.model.prefix import (
     parse_address,
     parse_prefix,
 )
-from arm.model.query import ChangeRecord, Explanation, RankedPrefix, Remembered, TrafficSnapshot
+from arm.model.query import ChangeRecord, Explanation, RankedPrefix, Remembered, TrafficSnapshot, What
 from arm.model.route import Attributes, Feed, Route
 from arm.model.status import (
     AgentStatus,
@@ -85,6 +85,7 @@ __all__ = [
     "Prefix",
     "Problem",
     "RankedPrefix",
+    "Reason",
     "Remembered",
     "Route",
     "RoutesLearned",
@@ -96,6 +97,7 @@ __all__ = [
     "Traffic",
     "TrafficBatch",
     "TrafficSnapshot",
+    "What",
     "contains",
     "family_of",
     "format_address",

@@ -18,6 +18,50 @@ class Kind(enum.Enum):
     """An exception to an installed route above it: points to the default's next hop."""
 
 
+class Reason(enum.Enum):
+    """Why a change is made. The values are the words of the API, the log and the page."""
+
+    NEW = "new"
+    """Chosen for its traffic, and there was room."""
+    SWAP = "swap"
+    """It takes the slots of others that carry less, or leaves its own to one that carries more."""
+    AGGREGATE = "aggregate"
+    """Chosen for the traffic of the routes inside it."""
+    PINNED = "always"
+    """`selection.always` names it."""
+    ROOM_FOR_PINNED = "makes room for a pinned route"
+    REMEMBERED = "remembered"
+    """It was chosen before something that was no reason of the choice took it out."""
+    EXCEPTION = "exception"
+    """A route above it, with another next hop, is installed."""
+    NO_ROOM_FOR_EXCEPTION = "no slot for an exception"
+    """A route inside it, with another next hop, finds no slot."""
+    RIDES = "rides along"
+    """A route above it, with the same next hop, is installed."""
+    COVER_NOT_NEEDED = "cover not needed"
+    ATTRIBUTES = "attributes"
+    """Path attributes changed, the next hop did not."""
+    NEXT_HOP = "next hop"
+    """Its next hop changed."""
+    UNREACHABLE = "next hop unreachable"
+    WITHDRAWN = "withdrawn"
+    """The table has no such route any more."""
+    VIA_DEFAULT = "default's next hop"
+    """Its next hop is the default's by now, so it needs no slot."""
+    DEFAULT_CHANGED = "default changed"
+    DEFAULT_WITHDRAWN = "default withdrawn"
+    IDLE = "idle"
+    """No traffic goes to it any more."""
+    CAPACITY = "capacity"
+    """The hardware holds less than it did."""
+    POLICY = "policy"
+    """The configuration excludes it by now."""
+    REFUSED = "refused"
+    """The target holds something else than was planned."""
+    RESENT = "resent"
+    """Nothing has changed: the target is told what stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One slot of the hardware: what stands, or shall stand, at a prefix."""
@@ -37,8 +81,7 @@ class Change:
 
     prefix: Prefix
     entry: Entry | None
-    reason: str
-    """Why, in the words of the log: new, swap, idle, exception, cover, next hop, withdrawn, ..."""
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

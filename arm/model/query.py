@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from arm.model.plan import Entry
+from arm.model.plan import Entry, Reason
 from arm.model.prefix import Family, Prefix
 from arm.model.route import Attributes, Route
 
@@ -60,6 +61,18 @@ class TrafficSnapshot:
     """Bytes per second of everything sampled, that without a route included; not to be scaled."""
 
 
+class What(enum.Enum):
+    """What became of a prefix in hardware. The values are the words of the API, the log and the page."""
+
+    INSTALLED = "installed"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    FAILED = "failed"
+    """The target did not make a change, or something else took the route out."""
+    RESTORED = "restored"
+    """The target put back what something else had changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
     """One line of the change log: what went into the hardware or came out of it."""
@@ -68,10 +81,16 @@ class ChangeRecord:
     """Counts up by one; what a reader hands back as `after`."""
     time_ms: int
     prefix: Prefix
-    what: str
-    """installed, replaced, removed or failed."""
-    reason: str
-    """As in Change.reason; for what failed, the target's sentence."""
+    what: What
+    reason: Reason | None
+    """Why it was decided; None for what the target tells."""
+    detail: str = ""
+    """The target's sentence."""
+
+    @property
+    def why(self) -> str:
+        """The reason or the target's sentence, as it is shown."""
+        return self.reason.value if self.reason is not None else self.detail
 
 
 Remembered: TypeAlias = tuple[Prefix, float, float, bool]

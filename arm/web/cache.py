@@ -75,7 +75,7 @@ def _reasons(board: Board, family: Family, now_ms: int) -> tuple[list[Json], flo
     # The log is bounded: when it is full of younger changes, it does not reach back all the way.
     first = records[0].time_ms if records and records[0].number > 1 else since
     counts = Counter(
-        (record.what, record.reason)
+        (record.what.value, record.why)
         for record in records
         if record.time_ms >= since and family_of(record.prefix) is family
     )

@@ -196,4 +196,10 @@ def _entry(prefix: Prefix | None, entry: Entry | None) -> Json | None:
 
 def change_document(record: ChangeRecord, wall: WallTime) -> Json:
     """A line of the change log."""
-    return _fields(record) | {"prefix": format_prefix(record.prefix), "time_ms": wall.shown_ms(record.time_ms)}
+    return {
+        "number": record.number,
+        "time_ms": wall.shown_ms(record.time_ms),
+        "prefix": format_prefix(record.prefix),
+        "what": record.what.value,
+        "reason": record.why,
+    }

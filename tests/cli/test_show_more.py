@@ -15,7 +15,7 @@ from fake_arm import NOW_MS, FakeEngine, session, status
 from arm.cli import Exit, colour, main
 from arm.cli.client import Client, Refused
 from arm.config import Config, HttpConfig
-from arm.model import ChangeRecord, Holding, parse_prefix
+from arm.model import ChangeRecord, Holding, Reason, What, parse_prefix
 from arm.observe.board import Board
 from arm.web import readback
 from arm.web.app import create_app
@@ -67,8 +67,8 @@ def test_sessions_are_shown_in_full_and_a_lost_one_is_a_problem(capsys: pytest.C
 def test_changes_are_the_latest_with_the_newest_last(capsys: pytest.CaptureFixture[str], arm: Arm) -> None:
     assert show(capsys, arm, "changes") == (Exit.OK, "nothing has changed yet\n")
     for number in range(1, 6):
-        what = "removed" if number == 5 else "installed"
-        arm.engine.log.append(ChangeRecord(number, NOW_MS, parse_prefix(f"10.{number}.0.0/16"), what, "idle"))
+        what = What.REMOVED if number == 5 else What.INSTALLED
+        arm.engine.log.append(ChangeRecord(number, NOW_MS, parse_prefix(f"10.{number}.0.0/16"), what, Reason.IDLE))
     # what was asked before is given to others for half a second
     deadline = time.monotonic() + 10
     while len(show(capsys, arm, "changes")[1].splitlines()) < 6 and time.monotonic() < deadline:

@@ -17,6 +17,7 @@ from arm.model import (
     FeedUp,
     NextHopDown,
     NextHopUp,
+    Reason,
     RoutesLearned,
     TargetDown,
     TargetUp,
@@ -67,5 +68,5 @@ def test_a_target_that_comes_up_anew_says_anew_what_it_cannot_reach(engine: Engi
     engine.handle(TargetDown("an answer was lost"), 0.6)
     engine.handle(TargetUp({Q: HOPS[2]}, epoch=2), 0.7)
     complete(engine)
-    assert engine.families[Family.IPV4].planner.install(P, "always", 10)
+    assert engine.families[Family.IPV4].planner.install(P, Reason.PINNED, 10)
     engine.handle(NextHopUp(HOPS[1]), 2.0)

@@ -11,7 +11,7 @@ from test_engine_replay import DEFAULT, World, config
 from test_reconfigure import reconfigure, with_selection
 from test_selection import A, B, C, flow, installed, last, nth, p, started
 
-from arm.model import Capacity, Family, FeedComplete, FeedUp, Kind, NextHopDown, NextHopUp, Prefix, TargetUp
+from arm.model import Capacity, Family, FeedComplete, FeedUp, Kind, NextHopDown, NextHopUp, Prefix, Reason, TargetUp
 
 Step = Callable[[World], None]
 
@@ -35,7 +35,7 @@ def test_it_is_back_with_the_next_tick(lose: Step, regain: Step) -> None:
     regain(world)
     world.tick()
     assert installed(world) == {nth(1): Kind.ROUTE, nth(2): Kind.ROUTE}
-    assert {change.reason for change in last(world)} == {"remembered"}
+    assert {change.reason for change in last(world)} == {Reason.REMEMBERED}
 
 
 def test_it_comes_back_with_the_exceptions_that_it_needs_now() -> None:

@@ -12,7 +12,7 @@ import pytest
 from test_engine_replay import World, config, perform, random_step
 from test_selection import B, flow, installed, nth, p, started
 
-from arm.model import COUNT_BITS, Event, Family, Kind, Plan, Prefix, Traffic, mask
+from arm.model import COUNT_BITS, Event, Family, Kind, Plan, Prefix, Reason, Traffic, mask
 
 AROUND = p("10.1.0.0/16")
 
@@ -68,7 +68,7 @@ class Ledger(World):
             elif not is_route and change.prefix in self.carried:
                 rate = self.carried.pop(change.prefix)
                 above = closest(self.carried, change.prefix)
-                if change.reason == "rides along" and above is not None:
+                if change.reason is Reason.RIDES and above is not None:
                     self.carried[above] += rate
 
 

@@ -19,6 +19,7 @@ from arm.model import (
     FeedUp,
     Plan,
     Prefix,
+    Reason,
     RoutesLearned,
     TargetDown,
     TargetUp,
@@ -200,7 +201,7 @@ def test_a_family_that_the_target_does_not_carry_gets_no_plan_and_is_reported() 
 def test_accounts_of_plans_without_failures_keep_nothing() -> None:
     accounts = InFlight()
     for number in range(1, 1000):
-        accounts.send(number, [Change(P, None, "")], [None])
+        accounts.send(number, [Change(P, None, Reason.NEW)], [None])
         assert accounts.answer(number, ()) == []
     assert len(accounts) == 0
     assert accounts.take_certain() == {}

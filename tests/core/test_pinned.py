@@ -11,7 +11,7 @@ from test_reconfigure import reconfigure, with_selection, with_slots
 from test_selection import A, B, C, flow, installed, last, nth, p, started
 
 from arm.config import Config
-from arm.model import Applied, Capacity, Family, Kind, NextHopDown, NextHopUp, Prefix, mask
+from arm.model import Applied, Capacity, Family, Kind, NextHopDown, NextHopUp, Prefix, Reason, mask
 
 AROUND = p("10.1.0.0/16")
 
@@ -40,8 +40,8 @@ def test_a_reload_makes_room_in_full_hardware() -> None:
     pin(world, nth(15))
     assert installed(world).keys() == {nth(n) for n in (8, 9, 10, 15)}, "the route worth least leaves"
     assert [(c.prefix, c.reason) for c in last(world)] == [
-        (nth(7), "makes room for a pinned route"),
-        (nth(15), "always"),
+        (nth(7), Reason.ROOM_FOR_PINNED),
+        (nth(15), Reason.PINNED),
     ]
     assert problems(world) == []
 
@@ -352,7 +352,7 @@ def test_once_it_is_calm_all_that_fit_go_their_way(slots: int, default: bytes | 
         for _ in range(25):
             world.tick()
         moved = {c.reason for plan in world.plans[before:] for c in plan.changes}
-        assert not moved & {"always", "makes room for a pinned route"}, (seed, moved)
+        assert not moved & {Reason.PINNED, Reason.ROOM_FOR_PINNED}, (seed, moved)
     assert seen > 5
 
 

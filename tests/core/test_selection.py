@@ -22,8 +22,10 @@ from arm.model import (
     NextHopUp,
     Plan,
     Prefix,
+    Reason,
     TargetDown,
     TargetUp,
+    What,
     parse_prefix,
 )
 
@@ -62,7 +64,7 @@ def test_a_route_with_traffic_goes_in_with_its_first_batch() -> None:
     world = started()
     flow(world, {3: 1000}, samples=1)
     assert installed(world) == {nth(3): Kind.ROUTE}
-    assert last(world)[0].reason == "new"
+    assert last(world)[0].reason is Reason.NEW
 
 
 def test_traffic_that_goes_the_defaults_way_needs_no_slot() -> None:
@@ -106,7 +108,7 @@ def test_when_slots_are_full_only_significantly_more_traffic_swaps() -> None:
     flow(world, {16: 400_000}, samples=100)
     assert nth(16) in installed(world)
     assert nth(0) not in installed(world), "the one worth least goes"
-    assert [change.reason for change in last(world)] == ["swap", "swap"]
+    assert [change.reason for change in last(world)] == [Reason.SWAP, Reason.SWAP]
     assert last(world)[0].entry is None, "remove before add at capacity"
 
 
@@ -128,7 +130,7 @@ def test_an_idle_route_stays_until_its_timeout() -> None:
     assert set(installed(world)) == {nth(3), nth(4)}
     world.tick(10)
     assert set(installed(world)) == {nth(4)}
-    assert last(world)[0].reason == "idle"
+    assert last(world)[0].reason is Reason.IDLE
 
 
 def test_without_samples_nothing_idles_out() -> None:
@@ -401,5 +403,7 @@ def test_the_change_log_tells_what_and_why() -> None:
     world.announce(C, [nth(1)])
     world.withdraw([nth(1)])
     told = [(record.what, record.reason) for record in world.engine.changes(0)]
-    assert told == [("installed", "new"), ("replaced", "next hop"), ("removed", "withdrawn")]
-    assert [record.what for record in world.engine.changes(2)] == ["removed"]
+    assert told == [
+        (What.INSTALLED, Reason.NEW), (What.REPLACED, Reason.NEXT_HOP), (What.REMOVED, Reason.WITHDRAWN)
+    ]  # fmt: skip
+    assert [record.what for record in world.engine.changes(2)] == [What.REMOVED]

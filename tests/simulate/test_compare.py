@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checker_of_choices import best_by_trying
 
-from arm.model import Attributes, Change, Entry, Event, Family, Feed, Kind, parse_prefix
+from arm.model import Attributes, Change, Entry, Event, Family, Feed, Kind, Reason, parse_prefix
 from arm.simulate.compare.contest import SafeTable
 from arm.simulate.compare.forest import Forest
 from arm.simulate.compare.hardware import Hardware
@@ -40,7 +40,7 @@ def world(routes: dict[str, int]) -> World:
 
 
 def put(prefix: str, hop: bytes, kind: Kind = Kind.ROUTE) -> Change:
-    return Change(parse_prefix(prefix), Entry(kind, Attributes(FEED, hop, b"")), "test")
+    return Change(parse_prefix(prefix), Entry(kind, Attributes(FEED, hop, b"")), Reason.NEW)
 
 
 def test_the_judge_sees_a_more_specific_that_is_sent_the_wrong_way_and_a_cover_that_mends_it() -> None:

@@ -25,6 +25,7 @@ from arm.model import (
     Kind,
     Plan,
     Prefix,
+    Reason,
     TargetDown,
     TargetUp,
     format_prefix,
@@ -95,7 +96,7 @@ class Arm:
 
 
 def change(prefix: Prefix, found: Attributes | None) -> Change:
-    return Change(prefix, None if found is None else Entry(Kind.ROUTE, found), "test")
+    return Change(prefix, None if found is None else Entry(Kind.ROUTE, found), Reason.NEW)
 
 
 def attributes(next_hop: str, **values: object) -> Attributes:

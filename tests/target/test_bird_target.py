@@ -17,6 +17,7 @@ from arm.model import (
     Feed,
     Kind,
     Plan,
+    Reason,
     TargetDown,
     TargetUp,
     parse_address,
@@ -39,7 +40,7 @@ A4, B4, A6 = attributes("10.0.0.1", 64500), attributes("10.0.0.2", 64501), attri
 
 
 def put(prefix: str, what: Attributes | None) -> Change:
-    return Change(parse_prefix(prefix), None if what is None else Entry(Kind.ROUTE, what), "test")
+    return Change(parse_prefix(prefix), None if what is None else Entry(Kind.ROUTE, what), Reason.NEW)
 
 
 class FakeSpeaker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arm.model import Attributes, Change, Entry, Feed, Kind, Prefix, contains, mask
+from arm.model import Attributes, Change, Entry, Feed, Kind, Prefix, Reason, contains, mask
 from arm.target.failures import Failures
 
 FOUND = Attributes(Feed("reflector", "", 1, 65000, "192.0.2.1"), bytes([192, 0, 2, 1]), b"")
@@ -41,7 +41,7 @@ def test_routes_wait_for_what_failed_inside_and_removals_also_for_what_failed_ab
             expected = any(inside(prefix, other) or inside(other, prefix) for other in left)
         else:
             expected = entry.kind is Kind.ROUTE and any(inside(other, prefix) for other in left)
-        assert failures.blocks(Change(prefix, entry, "")) == expected
+        assert failures.blocks(Change(prefix, entry, Reason.NEW)) == expected
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), PREFIXES), max_size=20).map(sorted), st.lists(PREFIXES, max_size=20))
@@ -50,4 +50,4 @@ def test_nothing_waits_when_all_is_void(failed: list[tuple[int, Prefix]], asked:
     for plan, prefix in failed:
         failures.add(plan, prefix)
     failures.clear()
-    assert not any(failures.blocks(Change(prefix, None, "")) for prefix in asked)
+    assert not any(failures.blocks(Change(prefix, None, Reason.NEW)) for prefix in asked)

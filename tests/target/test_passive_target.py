@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arm.model import Applied, Change, Event, Plan, TargetUp, parse_prefix
+from arm.model import Applied, Change, Event, Plan, Reason, TargetUp, parse_prefix
 from arm.target.passive import PassiveTarget
 
 
@@ -14,7 +14,7 @@ def test_everything_is_applied_at_once_and_counted() -> None:
     [up] = events
     assert isinstance(up, TargetUp)
     assert up.found == {}, "it holds nothing, and knows that"
-    target.apply(Plan(3, (Change(parse_prefix("10.0.0.0/8"), None, "test"),) * 2))
+    target.apply(Plan(3, (Change(parse_prefix("10.0.0.0/8"), None, Reason.NEW),) * 2))
     applied = events[-1]
     assert isinstance(applied, Applied)
     assert (applied.plan, applied.done, applied.failed) == (3, 2, ())

@@ -15,7 +15,7 @@ from chromium import LOOKS, fits, violations, watched
 from fake_arm import FakeEngine, status
 
 from arm.config import Config, HttpConfig
-from arm.model import ChangeRecord, Status, parse_prefix
+from arm.model import ChangeRecord, Reason, Status, What, parse_prefix
 from arm.observe.board import Board
 from arm.web.app import STATIC, create_app
 from arm.web.server import Server
@@ -47,7 +47,7 @@ class Running:
 def _running(http: HttpConfig) -> Iterator[Running]:
     engine = FakeEngine()
     for number in range(1, 4):
-        record = ChangeRecord(number, START_MS + number, parse_prefix("10.1.0.0/16"), "installed", "new")
+        record = ChangeRecord(number, START_MS + number, parse_prefix("10.1.0.0/16"), What.INSTALLED, Reason.NEW)
         engine.log.append(record)
     board = Board(engine.ask)
     sock = socket.create_server(("127.0.0.1", 0))
@@ -209,7 +209,7 @@ def test_a_bad_query_is_answered_with_what_would_be_right(page, running: Running
 def test_changes_are_listed_and_come_in(page, running: Running) -> None:
     page.goto(running.url("#/changes"))
     page.locator("tbody tr").nth(2).wait_for()
-    running.engine.log.append(ChangeRecord(4, START_MS, parse_prefix("192.0.2.0/24"), "removed", "idle"))
+    running.engine.log.append(ChangeRecord(4, START_MS, parse_prefix("192.0.2.0/24"), What.REMOVED, Reason.IDLE))
     page.get_by_role("link", name="192.0.2.0/24").wait_for()
     assert page.locator("tbody tr").count() == 4
 

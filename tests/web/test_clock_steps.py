@@ -11,7 +11,7 @@ from fake_arm import NOW_MS, FakeEngine, agent, session, status
 from test_openapi import OPERATIONS, analytics
 
 from arm.config import Config
-from arm.model import ChangeRecord, ListenerStatus, parse_prefix
+from arm.model import ChangeRecord, ListenerStatus, Reason, What, parse_prefix
 from arm.observe.board import Board
 from arm.observe.switch import SwitchReport
 from arm.walltime import WallTime
@@ -29,7 +29,7 @@ class Machine:
         self.seconds = 0
         wall = WallTime(monotonic=lambda: self.seconds, wall=lambda: NOW_MS / 1000 + self.seconds + self.set_by)
         engine = FakeEngine()
-        engine.log.append(ChangeRecord(1, NOW_MS - 300_000, parse_prefix("10.1.0.0/16"), "installed", "new"))
+        engine.log.append(ChangeRecord(1, NOW_MS - 300_000, parse_prefix("10.1.0.0/16"), What.INSTALLED, Reason.NEW))
         self.board = Board(engine.ask, wall=wall)
         self.board.switch.reports = lambda: (  # type: ignore[method-assign]
             SwitchReport("10.0.0.1", time_ms=NOW_MS - 1000, load=(0.1, 0.2, 0.3)),

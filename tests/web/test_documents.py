@@ -7,7 +7,7 @@ from fake_arm import NOW_MS, FakeEngine, family_status, session, status
 from flask.testing import FlaskClient
 
 from arm.config import Config
-from arm.model import ChangeRecord, Family, Hits, parse_prefix
+from arm.model import ChangeRecord, Family, Hits, Reason, What, parse_prefix
 from arm.observe.board import Board
 from arm.web.app import create_app
 
@@ -123,7 +123,7 @@ def test_prefixes_of_ipv6_and_of_sources_are_asked_for(client: FlaskClient) -> N
 def test_changes_come_after_a_number_and_the_newest_stay_when_cut() -> None:
     engine = FakeEngine()
     prefix = parse_prefix("10.1.0.0/16")
-    engine.log = [ChangeRecord(number, NOW_MS + number, prefix, "installed", "new") for number in range(1, 6)]
+    engine.log = [ChangeRecord(number, NOW_MS + number, prefix, What.INSTALLED, Reason.NEW) for number in range(1, 6)]
     client = make(engine)
     changes = client.get("/arm/changes/json?after=3").json["changes"]
     assert [change["number"] for change in changes] == [4, 5]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from arm.analytics import Analytics
 from arm.config import AnalyticsConfig, Config
-from arm.model import ChangeRecord, parse_prefix
+from arm.model import ChangeRecord, Reason, What, parse_prefix
 from arm.observe.board import Board
 from arm.simulate.agent import Agent
 from arm.web.app import STATIC, create_app
@@ -77,7 +77,7 @@ def analytics() -> Analytics:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     engine = FakeEngine()
-    engine.log.append(ChangeRecord(1, NOW_MS, parse_prefix("10.1.0.0/16"), "installed", "new"))
+    engine.log.append(ChangeRecord(1, NOW_MS, parse_prefix("10.1.0.0/16"), What.INSTALLED, Reason.NEW))
     board = Board(engine.ask)
     for second in range(3):
         board.publish(status(NOW_MS + second * 1000))

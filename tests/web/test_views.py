@@ -10,7 +10,7 @@ from fake_arm import HOP_A, HOP_B, NOW_MS, FakeEngine, family_status, status
 from flask.testing import FlaskClient
 
 from arm.config import Config, HttpConfig, ReflectorConfig
-from arm.model import ChangeRecord, Distribution, Family, Hits, parse_prefix
+from arm.model import ChangeRecord, Distribution, Family, Hits, Reason, What, parse_prefix
 from arm.observe.board import Board
 from arm.sflow.records import CounterSample, Datagram, Record
 from arm.web.app import create_app
@@ -141,11 +141,11 @@ def test_the_cache_has_hits_misses_by_cause_lifetimes_and_reasons() -> None:
     engine = FakeEngine()
     old, new = NOW_MS - 3_600_000, NOW_MS - 1000
     engine.log += [
-        ChangeRecord(1, old, parse_prefix("10.1.0.0/16"), "installed", "new"),
-        ChangeRecord(2, new, parse_prefix("10.1.0.0/16"), "installed", "new"),
-        ChangeRecord(3, new, parse_prefix("10.2.0.0/16"), "installed", "new"),
-        ChangeRecord(4, new, parse_prefix("10.2.0.0/16"), "removed", "idle"),
-        ChangeRecord(5, new, parse_prefix("2001:db8::/32"), "removed", "idle"),
+        ChangeRecord(1, old, parse_prefix("10.1.0.0/16"), What.INSTALLED, Reason.NEW),
+        ChangeRecord(2, new, parse_prefix("10.1.0.0/16"), What.INSTALLED, Reason.NEW),
+        ChangeRecord(3, new, parse_prefix("10.2.0.0/16"), What.INSTALLED, Reason.NEW),
+        ChangeRecord(4, new, parse_prefix("10.2.0.0/16"), What.REMOVED, Reason.IDLE),
+        ChangeRecord(5, new, parse_prefix("2001:db8::/32"), What.REMOVED, Reason.IDLE),
     ]
     hits = Hits(installed=600.0, free=200.0, no_slot=150.0, new=50.0)
     client, _ = make(engine, families={Family.IPV4: family_status(hits=hits), Family.IPV6: family_status()})

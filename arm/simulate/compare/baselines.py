@@ -121,7 +121,7 @@ class Lru(Baseline):
                 for _ in range(_EVICTIONS):
                     if table.install(prefix) or not used:
                         break
-                    table.withdraw(used.popitem(last=False)[0], "evicted")
+                    table.withdraw(used.popitem(last=False)[0])
             at = table.fib.match(prefix)
             if at is not None and table.is_route(at):
                 used[at] = None
@@ -167,7 +167,7 @@ class Lfu(Baseline):
                 if rarest is None or rarest[0] >= count:
                     break
                 heapq.heappop(self._heap)
-                table.withdraw(rarest[1], "evicted")
+                table.withdraw(rarest[1])
 
 
 class Tfo(Baseline):

@@ -29,6 +29,7 @@ from arm.model import (
     Kind,
     Plan,
     Prefix,
+    Reason,
     RoutesLearned,
     TargetUp,
     Traffic,
@@ -140,18 +141,18 @@ class SafeTable:
 
     def install(self, prefix: Prefix) -> bool:
         """Put it in, if it fits with what it needs."""
-        return self.planner.install(prefix, "new", self.planner.free)
+        return self.planner.install(prefix, Reason.NEW, self.planner.free)
 
-    def withdraw(self, prefix: Prefix, reason: str) -> None:
+    def withdraw(self, prefix: Prefix) -> None:
         """Take it out."""
         if self.is_route(prefix):
-            self.planner.withdraw(prefix, reason)
+            self.planner.withdraw(prefix, Reason.SWAP)
 
     def converge(self, ranked: Sequence[Prefix], keep: Iterable[Prefix] = ()) -> None:
         """Hold the first of `ranked` that fit, most wanted first, and of the rest only what is in `keep`."""
         wanted = set(ranked).union(keep)
         for prefix in [p for p, e in self.fib.entries.items() if e.kind is Kind.ROUTE and p not in wanted]:
-            self.withdraw(prefix, "not wanted")
+            self.withdraw(prefix)
         last = len(ranked)
         for n, prefix in enumerate(ranked):
             if n >= last:
@@ -162,7 +163,7 @@ class SafeTable:
                 last -= 1
                 if last <= n:
                     break
-                self.withdraw(ranked[last], "not wanted")
+                self.withdraw(ranked[last])
 
     def take(self) -> Sequence[Change]:
         """The changes since the last call."""

@@ -76,7 +76,7 @@ class Hardware:
                 table[key] = entry.next_hop if entry.kind is Kind.ROUTE else None
                 self.used += 1
                 self.covers += entry.kind is Kind.COVER
-            self.causes[change.reason] += 1
+            self.causes[change.reason.value] += 1
             self.judge(self._world.inside(change.prefix))
             self.wrong_operations += bool(self.wrong)
             self.overfull_operations += self.used > self._slots

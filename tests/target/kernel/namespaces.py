@@ -20,7 +20,7 @@ from typing import Any
 
 from pyroute2 import netns
 
-from arm.model import Applied, Attributes, Change, Entry, Event, Feed, Kind, Plan, parse_address, parse_prefix
+from arm.model import Applied, Attributes, Change, Entry, Event, Feed, Kind, Plan, Reason, parse_address, parse_prefix
 
 FEED = Feed("reflector", "127.0.0.1", 1, 65000, "192.0.2.1")
 _number = itertools.count(1)
@@ -33,11 +33,11 @@ def attributes(next_hop: str | bytes) -> Attributes:
 
 
 def put(prefix: str, next_hop: str | bytes, kind: Kind = Kind.ROUTE) -> Change:
-    return Change(parse_prefix(prefix), Entry(kind, attributes(next_hop)), "new")
+    return Change(parse_prefix(prefix), Entry(kind, attributes(next_hop)), Reason.NEW)
 
 
 def out(prefix: str) -> Change:
-    return Change(parse_prefix(prefix), None, "idle")
+    return Change(parse_prefix(prefix), None, Reason.IDLE)
 
 
 def plan(*changes: Change) -> Plan:

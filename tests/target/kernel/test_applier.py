@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from namespaces import out, plan, put
 
-from arm.model import Change, Entry, Kind, Plan, contains, mask, parse_address, parse_prefix
+from arm.model import Change, Entry, Kind, Plan, Reason, contains, mask, parse_address, parse_prefix
 from arm.target.kernel.applier import Applier
 from arm.target.kernel.ledger import Ledger
 from arm.target.kernel.messages import LinkMessage, RouteMessage, RouteWriter
@@ -49,7 +49,7 @@ def test_nothing_that_depends_on_a_refusal_is_applied_and_the_report_is_true(wan
     kernel = FakeKernel(verdict)
     applier, ledger = applier_on(kernel)
     made = [
-        put(f"{'.'.join(map(str, prefix[0]))}/{prefix[1]}", hop) if hop else Change(prefix, None, "idle")
+        put(f"{'.'.join(map(str, prefix[0]))}/{prefix[1]}", hop) if hop else Change(prefix, None, Reason.IDLE)
         for prefix, hop in wanted
     ]
     applied = applier.apply(Plan(1, tuple(made)))
@@ -120,7 +120,7 @@ def test_what_was_refused_is_told_with_the_number_that_stood():
     kernel = FakeKernel(lambda prefix, install: errno.ENOSPC if install and len(kernel.routes) >= 7 else 0)
     applier, ledger = applier_on(kernel)
     entry = Entry(Kind.ROUTE, put("10.0.0.0/8", HOPS[0]).entry.attributes)
-    made = tuple(Change((bytes([20, 0, number, 0]), 24), entry, "new") for number in range(20))
+    made = tuple(Change((bytes([20, 0, number, 0]), 24), entry, Reason.NEW) for number in range(20))
     applied = applier.apply(Plan(1, made))
     assert len(applied.failed) == 13
     assert all(reason == "ENOSPC: no space left on device" for _, reason in applied.failed)

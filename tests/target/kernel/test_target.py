@@ -21,6 +21,7 @@ from arm.model import (
     Family,
     Kind,
     Plan,
+    Reason,
     TargetDown,
     TargetUp,
     parse_address,
@@ -76,7 +77,7 @@ def do(target: KernelTarget, events: Events, wanted: Plan):
 def many(count: int, start: int = 0) -> Plan:
     entry = Entry(Kind.ROUTE, attributes("10.0.1.2"))
     return plan(
-        *(Change((bytes([20, n >> 8 & 255, n & 255, 0]), 24), entry, "new") for n in range(start, start + count))
+        *(Change((bytes([20, n >> 8 & 255, n & 255, 0]), 24), entry, Reason.NEW) for n in range(start, start + count))
     )
 
 
