@@ -21,6 +21,7 @@ from arm.model import (
     Kind,
     ListenerStatus,
     Prefix,
+    PrefixState,
     Route,
     SessionStatus,
     Status,
@@ -146,19 +147,19 @@ class FakeEngine:
             covering=tuple(Route(p, self.table[p]) for p in covering),
             entry_prefix=entries[0] if entries else None,
             entry=self.entries[entries[0]] if entries else None,
-            state=self.state_of([match])[0] if match else "no route",
+            state=self.state_of([match])[0] if match else PrefixState.NO_ROUTE,
             why=f"{format_prefix(match)} is what it is." if match else "No route of the table contains it.",
             since_ms=NOW_MS - 5000 if entries else None,
             bytes_per_second=rate,
             samples=rate / 10,
         )
 
-    def state_of(self, prefixes: Sequence[Prefix]) -> list[str]:
-        def state(prefix: Prefix) -> str:
+    def state_of(self, prefixes: Sequence[Prefix]) -> list[PrefixState]:
+        def state(prefix: Prefix) -> PrefixState:
             entry = self.entries.get(prefix)
             if entry is not None:
-                return "installed" if entry.kind is Kind.ROUTE else "cover"
-            return "default" if self.table.get(prefix) is VIA_A else "no slot"
+                return PrefixState.INSTALLED if entry.kind is Kind.ROUTE else PrefixState.COVER
+            return PrefixState.DEFAULT if self.table.get(prefix) is VIA_A else PrefixState.NO_SLOT
 
         return [state(prefix) for prefix in prefixes]
 

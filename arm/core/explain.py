@@ -18,6 +18,7 @@ from arm.model import (
     Family,
     Kind,
     Prefix,
+    PrefixState,
     Remembered,
     Route,
     TrafficSnapshot,
@@ -39,6 +40,18 @@ def _rides(above: Prefix, hop: bytes) -> str:
 def _covers(over: Prefix | None) -> str:
     name = format_prefix(over) if over is not None else "the route above"
     return f"A cover keeps it out of {name}, which has another next hop: it follows the default route."
+
+
+def _installed(hop: bytes) -> str:
+    return f"It is installed and sends its packets to {format_next_hop(hop)}."
+
+
+def _via_default(hop: bytes) -> str:
+    return f"The default route goes to {format_next_hop(hop)} as well, so it needs no slot."
+
+
+def _learning(label: str) -> str:
+    return f"The {label} table is still being learned; nothing is chosen before it is complete."
 
 
 class Explainer(Surveyor):
@@ -94,11 +107,11 @@ class Explainer(Surveyor):
             found.append(Route(inside, winner))
         return found
 
-    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[str]:
-        """For each: installed, cover, rides, default, no slot, excluded or idle."""
+    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[PrefixState]:
+        """The state of each."""
         return [self._state(prefix)[0] for prefix in prefixes]
 
-    def _state(self, prefix: Prefix) -> tuple[str, Callable[[], str]]:
+    def _state(self, prefix: Prefix) -> tuple[PrefixState, Callable[[], str]]:
         """The state of a prefix of the table, and what makes the sentence that says why.
 
         Many thousand states are asked for at once, and a sentence of one of them at a time: it costs ten times as much.
@@ -107,37 +120,46 @@ class Explainer(Surveyor):
         fib, planner = family.fib, family.planner
         winner = family.rib.winner(prefix)
         if winner is None:
-            return "idle", lambda: "The table has no route for it."
+            return PrefixState.NO_ROUTE, lambda: "The table has no route for it."
         hop = winner.next_hop
         at = fib.match(prefix)
         if at is not None:
             if fib.entries[at].kind is Kind.ROUTE:
                 if at == prefix:
-                    return "installed", lambda: f"It is installed and sends its packets to {format_next_hop(hop)}."
-                return "rides", lambda: _rides(at, hop)
+                    return (
+                        PrefixState.INSTALLED,
+                        lambda: _installed(hop),
+                    )
+                return PrefixState.RIDES, lambda: _rides(at, hop)
             if at == prefix:
-                return "cover", lambda: _covers(fib.parent(prefix))
+                return PrefixState.COVER, lambda: _covers(fib.parent(prefix))
         default = planner.default
         if default is not None and default.next_hop == hop:
-            return "default", lambda: f"The default route goes to {format_next_hop(hop)} as well, so it needs no slot."
+            return (
+                PrefixState.DEFAULT,
+                lambda: _via_default(hop),
+            )
         unfit = family.selection.pinned.unfit.get(prefix)
         if unfit is not None:
-            return "no slot", lambda: f"It follows the default route: selection.always names it, but {unfit}."
+            return PrefixState.NO_SLOT, lambda: f"It follows the default route: selection.always names it, but {unfit}."
         refusal = family.selection.policy.refusal(prefix)
         if refusal is not None:
-            return "excluded", lambda: f"It follows the default route because {refusal}."
+            return PrefixState.EXCLUDED, lambda: f"It follows the default route because {refusal}."
         if hop in planner.dead:
             return (
-                "excluded",
+                PrefixState.EXCLUDED,
                 lambda: f"It follows the default route because its next hop {format_next_hop(hop)} can not be reached.",
             )
         if not family.settled:
             label = family.family.label
-            return "idle", lambda: f"The {label} table is still being learned; nothing is chosen before it is complete."
+            return (
+                PrefixState.IDLE,
+                lambda: _learning(label),
+            )
         rate = family.selection.averages.rate(prefix, self.now)
         if not rate:
-            return "idle", lambda: "No sampled traffic goes to it, so it follows the default route."
-        return "no slot", lambda: self._why_no_slot(family, prefix, rate)
+            return PrefixState.IDLE, lambda: "No sampled traffic goes to it, so it follows the default route."
+        return PrefixState.NO_SLOT, lambda: self._why_no_slot(family, prefix, rate)
 
     def _why_no_slot(self, family: FamilyEngine, prefix: Prefix, rate: float) -> str:
         selection = family.selection
@@ -170,7 +192,7 @@ class Explainer(Surveyor):
         match = covering[0].prefix if covering else None
         at = family.fib.match(asked)
         if match is None:
-            state, why = "idle", f"The {family.family.label} table has no route for it."
+            state, why = PrefixState.NO_ROUTE, f"The {family.family.label} table has no route for it."
         else:
             state, sentence = self._state(match)
             why = sentence()

@@ -35,7 +35,7 @@ from arm.model.prefix import (
     parse_address,
     parse_prefix,
 )
-from arm.model.query import ChangeRecord, Explanation, RankedPrefix, Remembered, TrafficSnapshot, What
+from arm.model.query import ChangeRecord, Explanation, PrefixState, RankedPrefix, Remembered, TrafficSnapshot, What
 from arm.model.route import Attributes, Feed, Route
 from arm.model.status import (
     AgentStatus,
@@ -83,6 +83,7 @@ __all__ = [
     "NextHopUp",
     "Plan",
     "Prefix",
+    "PrefixState",
     "Problem",
     "RankedPrefix",
     "Reason",

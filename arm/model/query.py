@@ -21,8 +21,27 @@ class RankedPrefix:
     bytes_per_second: float
     samples: float
     """Samples behind the rate, decayed as the rate is; its 95% error is 196*sqrt(1/samples) percent."""
-    state: str
+    state: PrefixState
     """installed, cover, rides, default, no slot, excluded, idle."""
+
+
+class PrefixState(enum.Enum):
+    """What the hardware does with a prefix. The values are the words of the API and the page."""
+
+    INSTALLED = "installed"
+    COVER = "cover"
+    """An entry of its own leads the default's way, as an exception to a route above it."""
+    RIDES = "rides"
+    """An installed route above it has the same next hop."""
+    DEFAULT = "default"
+    """The default route has the same next hop."""
+    NO_SLOT = "no slot"
+    EXCLUDED = "excluded"
+    """By the configuration, or because its next hop cannot be reached."""
+    IDLE = "idle"
+    """No sampled traffic goes to it, or its table is still being learned."""
+    NO_ROUTE = "no route"
+    """The table has no route for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +56,7 @@ class Explanation:
     entry_prefix: Prefix | None
     """Longest installed match."""
     entry: Entry | None
-    state: str
+    state: PrefixState
     why: str
     """One sentence for the engineer."""
     since_ms: int | None

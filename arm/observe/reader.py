@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from arm.model import ChangeRecord, Entry, Explanation, Family, Prefix, Route, TrafficSnapshot
+from arm.model import ChangeRecord, Entry, Explanation, Family, Prefix, PrefixState, Route, TrafficSnapshot
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Reader(Protocol):
         """Why an address or a prefix is, or is not, in hardware; ValueError if it is neither."""
         ...
 
-    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[str]:
+    def state_of(self, prefixes: Sequence[Prefix]) -> Sequence[PrefixState]:
         """For each: installed, cover, rides, default, no slot, excluded or idle."""
         ...
 

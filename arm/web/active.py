@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import Final, TypeVar
 
 from arm.bgp.attributes import as_path
-from arm.model import Family, Prefix, Route, TrafficSnapshot
+from arm.model import Family, Prefix, PrefixState, Route, TrafficSnapshot
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.web.topprefixes import rank, traffic
@@ -28,7 +28,7 @@ STALE_SECONDS = 8.0
 """For so much longer the list of before is given, while the next one is made: nobody who searches waits for it."""
 PORTION = 1_000
 """Prefixes that the engine is asked for at once: two to five milliseconds of its time."""
-RIGHT = frozenset({"installed", "rides", "default"})
+RIGHT = (PrefixState.INSTALLED, PrefixState.RIDES, PrefixState.DEFAULT)
 """States in which packets take their own way, in hardware or by default."""
 _REMEMBERED_SECONDS: Final = 1e6
 """For so long the next list is made from the latest one: days."""
@@ -182,10 +182,10 @@ def routes(board: Board, family: Family, direction: str) -> Sequence[tuple[Route
     return active(board, family, direction).listed()
 
 
-def states(board: Board, family: Family, direction: str) -> Mapping[Prefix, str]:
+def states(board: Board, family: Family, direction: str) -> Mapping[Prefix, PrefixState]:
     """The state in hardware of each of them."""
 
-    def make() -> Mapping[Prefix, str]:
+    def make() -> Mapping[Prefix, PrefixState]:
         prefixes = sorted(active(board, family, direction).routes)
         return dict(
             zip(prefixes, in_portions(board, prefixes, lambda engine, some: engine.state_of(some)), strict=True)

@@ -7,8 +7,12 @@ alone is let through, since browsers' libraries add it against caches.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import TypeVar
 
 from werkzeug.datastructures import MultiDict
+
+T = TypeVar("T")
 
 TEXT_LIMIT = 200
 _TRUE = frozenset({"true", "yes", "1"})
@@ -75,7 +79,7 @@ class Arguments:
             return False
         raise ArgumentError(f"{name}={_quote(value)} is neither true nor false")
 
-    def choice(self, name: str, default: str, choices: dict[str, str]) -> str:
+    def choice(self, name: str, default: T, choices: Mapping[str, T]) -> T:
         """One of the keys of `choices`, given as its value."""
         value = self._text(name)
         if value is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from arm.geo import Countries
-from arm.model import Family, Prefix
+from arm.model import Family, Prefix, PrefixState
 from arm.observe.board import Board
 from arm.web import active
 from arm.web.arguments import ArgumentError, Arguments
@@ -19,7 +19,7 @@ from arm.web.shapes import Json
 from arm.web.topprefixes import DIRECTIONS, traffic
 
 ARGUMENTS = frozenset({"direction"})
-HARDWARE = frozenset({"installed", "rides"})
+HARDWARE = (PrefixState.INSTALLED, PrefixState.RIDES)
 """States in which packets match an installed route."""
 
 
@@ -99,7 +99,7 @@ def _add(
     rates: Mapping[Prefix, float],
     scale: float,
     of: Callable[[Prefix], str | None],
-    states: Mapping[Prefix, str],
+    states: Mapping[Prefix, PrefixState],
 ) -> None:
     for prefix, rate in rates.items():
         one = sums.setdefault(of(prefix), _Sum())

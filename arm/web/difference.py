@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-from arm.model import Entry, Explanation, Family, Kind, Prefix, format_next_hop, format_prefix
+from arm.model import Entry, Explanation, Family, Kind, Prefix, PrefixState, format_next_hop, format_prefix
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import family_key
@@ -38,7 +38,11 @@ def document(board: Board, family: Family, most: int) -> Json:
         "outside_bytes_per_second": sum(rate for _, rate in outside),
         "outside": [
             shapes.route_document(route)
-            | {"bytes_per_second": rate, "state": states.get(route.prefix, "idle"), "why": _why(board, route.prefix)}
+            | {
+                "bytes_per_second": rate,
+                "state": states.get(route.prefix, PrefixState.IDLE).value,
+                "why": _why(board, route.prefix),
+            }
             for route, rate in outside[:most]
         ],
         "inside_number": len(served),

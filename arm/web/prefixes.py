@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from arm.bgp.attributes import as_path
 from arm.geo import Countries
-from arm.model import Family, Prefix, Route, contains, family_of, format_next_hop, parse_prefix
+from arm.model import Family, Prefix, PrefixState, Route, contains, family_of, format_next_hop, parse_prefix
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import family_key
@@ -18,7 +18,7 @@ from arm.web.countries import country_argument, inside
 from arm.web.topprefixes import DIRECTIONS, Table, rank, traffic
 
 SORTS = {name: name for name in ("traffic", "prefix", "length", "aspath", "nexthop", "state", "since")}
-STATES = ("installed", "cover", "rides", "default", "no slot", "excluded", "idle")
+STATES = {state.value: state for state in PrefixState if state is not PrefixState.NO_ROUTE}
 ARGUMENTS = frozenset(
     {"family", "direction", "maxPrefixes", "offset", "sort", "order", "state", "as", "nexthop", "within", "country"}
 )
@@ -38,7 +38,7 @@ class Query:
     sort: str = "traffic"
     reverse: bool = False
     """Against the natural order: that is falling for traffic and time, rising for all else."""
-    state: str | None = None
+    state: PrefixState | None = None
     as_number: int | None = None
     next_hop: str | None = None
     within: Prefix | None = None
@@ -58,7 +58,7 @@ class Query:
             offset=arguments.integer("offset", 0, 0, MOST_OFFSET),
             sort=sort,
             reverse=arguments.choice("order", natural, {"asc": "asc", "desc": "desc"}) != natural,
-            state=arguments.choice("state", "", {state: state for state in STATES}) or None,
+            state=arguments.choice("state", None, STATES),
             as_number=number if number >= 0 else None,
             next_hop=_next_hop(arguments),
             within=_within(arguments),
@@ -118,7 +118,7 @@ def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
     now_ms = board.wall.shown_ms(board.status().time_ms)
     rows = []
     for route, state, age in zip(routes, states, ages, strict=True):
-        if query.state is not None and state != query.state:
+        if query.state is not None and state is not query.state:
             # the list that was filtered is some seconds old, and this one has changed since
             continue
         samples = snapshot.samples.get(route.prefix, 0.0) * snapshot.scale
@@ -126,7 +126,7 @@ def document(board: Board, query: Query, countries: Countries) -> shapes.Json:
             shapes.route_document(route)
             | {
                 "rank": positions[route.prefix],
-                "state": state,
+                "state": state.value,
                 "since_ms": None if age is None else now_ms - int(age * 1000),
                 "bytes_per_second": snapshot.rates.get(route.prefix, 0.0) * snapshot.scale,
                 "error_percent": shapes.error_percent(samples),
@@ -163,7 +163,7 @@ def _filtered(board: Board, query: Query, countries: Countries) -> list[tuple[Ro
         found = [one for one in found if there(one[0].prefix)]
     if query.state is not None or query.sort == "state":
         states = active.states(board, query.family, query.direction)
-        found = [one for one in found if query.state is None or states.get(one[0].prefix) == query.state]
+        found = [one for one in found if query.state is None or states.get(one[0].prefix) is query.state]
     found.sort(key=_order(board, query, [route.prefix for route, _ in found]), reverse=query.reverse)
     return found
 
@@ -187,7 +187,7 @@ def _order(
             return lambda one: (one[0].attributes.next_hop, one[1])
         case "state":
             states = active.states(board, query.family, query.direction)
-            return lambda one: (states.get(one[0].prefix, ""), one[1])
+            return lambda one: (states[one[0].prefix].value if one[0].prefix in states else "", one[1])
         case "since":
 
             def ages(engine: Reader, some: Sequence[Prefix]) -> Sequence[float | None]:

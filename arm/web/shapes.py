@@ -173,7 +173,7 @@ def explanation_document(explanation: Explanation, wall: WallTime) -> Json:
     return {
         "query": explanation.query,
         "prefix": _prefix(explanation.prefix),
-        "state": explanation.state,
+        "state": explanation.state.value,
         "why": explanation.why,
         "since_ms": None if explanation.since_ms is None else wall.shown_ms(explanation.since_ms),
         "bytes_per_second": explanation.bytes_per_second,

@@ -23,6 +23,7 @@ from arm.model import (
     FeedComplete,
     FeedUp,
     Prefix,
+    PrefixState,
     Remembered,
     RoutesLearned,
     TargetUp,
@@ -159,7 +160,7 @@ class Crowd:
 
     def carries(self, prefix: Prefix) -> bool:
         """True if a route stands at the prefix."""
-        return self.engine.state_of([prefix]) == ["installed"]
+        return self.engine.state_of([prefix]) == [PrefixState.INSTALLED]
 
     def coverage(self) -> Mapping[Family, float]:
         """Share of the true traffic of each family that is in hardware."""
@@ -169,7 +170,7 @@ class Crowd:
             last = 0.0
             carried = 0.0
             for edge, state in zip(self._edges, states, strict=True):
-                carried += (edge - last) * (state in ("installed", "rides", "default"))
+                carried += (edge - last) * (state in (PrefixState.INSTALLED, PrefixState.RIDES, PrefixState.DEFAULT))
                 last = edge
             found[family] = carried / self._edges[-1]
         return found

@@ -22,6 +22,7 @@ from arm.model import (
     NextHopUp,
     Plan,
     Prefix,
+    PrefixState,
     Reason,
     TargetDown,
     TargetUp,
@@ -72,7 +73,7 @@ def test_traffic_that_goes_the_defaults_way_needs_no_slot() -> None:
     world.announce(A, [p("10.2.0.0/24")])
     world.traffic({p("10.2.0.9")[0]: (10**9, 100)})
     assert installed(world) == {}
-    assert world.engine.state_of([p("10.2.0.0/24")]) == ["default"]
+    assert world.engine.state_of([p("10.2.0.0/24")]) == [PrefixState.DEFAULT]
 
 
 def test_a_more_specific_with_the_same_next_hop_rides_along() -> None:
@@ -81,7 +82,7 @@ def test_a_more_specific_with_the_same_next_hop_rides_along() -> None:
     world.traffic({p("10.1.200.1")[0]: (1000, 3)})
     flow(world, {3: 10**6})
     assert installed(world) == {p("10.1.0.0/16"): Kind.ROUTE}
-    assert world.engine.state_of([nth(3)]) == ["rides"]
+    assert world.engine.state_of([nth(3)]) == [PrefixState.RIDES]
 
 
 def test_exceptions_of_a_route_get_covers_before_it() -> None:
@@ -92,7 +93,7 @@ def test_exceptions_of_a_route_get_covers_before_it() -> None:
     kinds = [(change.prefix, change.entry and change.entry.kind) for change in last(world)]
     assert kinds[-1] == (p("10.2.0.0/16"), Kind.ROUTE)
     assert {kind for _, kind in kinds[:-1]} == {Kind.COVER}
-    assert world.engine.state_of([p("10.2.1.0/24")]) == ["cover"]
+    assert world.engine.state_of([p("10.2.1.0/24")]) == [PrefixState.COVER]
     # The exception gets traffic of its own: the cover becomes its route, in the same slot.
     world.traffic({p("10.2.1.9")[0]: (1000, 3)})
     assert [(c.prefix, c.entry and c.entry.kind) for c in last(world)] == [(p("10.2.1.0/24"), Kind.ROUTE)]
@@ -162,7 +163,7 @@ def test_policy_pins_excludes_and_limits_lengths() -> None:
     flow(world, {2: 10**6, 3: 10**6, 4: 1000})
     world.traffic({p("11.1.1.1")[0]: (10**6, 10), p("10.1.5.200")[0]: (10**6, 10)})
     assert set(installed(world)) == {nth(1), nth(4)}
-    assert world.engine.state_of([nth(2), p("11.0.0.0/8")]) == ["excluded", "excluded"]
+    assert world.engine.state_of([nth(2), p("11.0.0.0/8")]) == [PrefixState.EXCLUDED] * 2
     for _ in range(10):
         world.tick(10)
         flow(world, {4: 1000})
@@ -388,9 +389,9 @@ def test_explanations_name_the_reason() -> None:
     world = started()
     flow(world, {1: 1000})
     explain = world.engine.explain
-    assert (explain("10.1.1.1").state, explain("10.1.1.1").prefix) == ("installed", nth(1))
-    assert explain("10.1.2.0/24").state == "idle"
-    assert explain("192.0.2.1").state == "default"
+    assert (explain("10.1.1.1").state, explain("10.1.1.1").prefix) == (PrefixState.INSTALLED, nth(1))
+    assert explain("10.1.2.0/24").state is PrefixState.IDLE
+    assert explain("192.0.2.1").state is PrefixState.DEFAULT
     assert [route.prefix for route in explain("10.1.1.1").covering] == [nth(1), DEFAULT]
     assert explain("10.1.1.1").since_ms == 1_000_000
     with pytest.raises(ValueError, match="not an IPv4 or IPv6"):

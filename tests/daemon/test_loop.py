@@ -24,6 +24,7 @@ from arm.model import (
     FeedUp,
     Plan,
     Prefix,
+    PrefixState,
     RoutesLearned,
     TargetUp,
     TrafficBatch,
@@ -121,7 +122,7 @@ def test_events_samples_and_plans_flow_through() -> None:
         run.samples.batches.append(batch)
         assert run.planned.wait(10)
         assert [change.prefix for plan in run.plans for change in plan.changes] == [PREFIX]
-        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == ["installed"]
+        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == [PrefixState.INSTALLED]
 
 
 def test_what_is_chosen_is_written_down_before_the_target_hears_of_it() -> None:
@@ -141,7 +142,7 @@ def test_what_was_remembered_and_what_the_table_takes_out_is_written_down_alread
         teach(run, [PREFIX])
         assert run.planned.wait(10)
         run.loop.emit(RoutesLearned(FEED, [(None, [PREFIX])]))
-        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == ["idle"]
+        assert run.loop.ask(lambda engine: engine.state_of([PREFIX])) == [PrefixState.NO_ROUTE]
         assert [len(plan.changes) for plan in run.plans] == [1, 1]
         assert run.kept == []
 

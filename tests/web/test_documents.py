@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fake_arm import NOW_MS, FakeEngine, family_status, session, status
 from flask.testing import FlaskClient
 
 from arm.config import Config
-from arm.model import ChangeRecord, Family, Hits, Reason, What, parse_prefix
+from arm.model import ChangeRecord, Family, Hits, PrefixState, Reason, What, parse_prefix
 from arm.observe.board import Board
-from arm.web.app import create_app
+from arm.web.app import STATIC, create_app
 
 
 def make(engine: FakeEngine | None = None, **more: object) -> FlaskClient:
@@ -164,3 +166,14 @@ def test_a_silent_engine_is_not_healthy() -> None:
     answer = client.get("/healthz")
     assert answer.status_code == 503
     assert "has not reported for 60 s" in answer.json["problems"][0]["text"]
+
+
+def test_the_page_has_words_for_every_state_and_every_reason() -> None:
+    words = (STATIC / "words.js").read_text()
+
+    def keys(name: str) -> set[str]:
+        body = words.split(f"export const {name} = {{")[1].split("\n};")[0]
+        return {key.strip('"') for key in re.findall(r'^  ("[^"]+"|\w+):', body, re.MULTILINE)}
+
+    assert keys("STATES") == {state.value for state in PrefixState}
+    assert keys("REASONS") == {reason.value for reason in Reason}

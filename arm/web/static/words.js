@@ -36,6 +36,7 @@ export const REASONS = {
   aggregate: "one slot for it carries what several took",
   remembered: "it was chosen before",
   always: "selection.always names it",
+  "makes room for a pinned route": "selection.always names another one, which takes its slots",
   exception: "keeps its packets out of the route above it, which goes elsewhere",
   "rides along": "the route above it has the same next hop",
   "cover not needed": "the route that it was an exception to is gone",
