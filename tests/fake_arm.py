@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from arm.core.relearned import Relearned
 from arm.model import (
+    FAMILIES,
     AgentStatus,
     Attributes,
     ChangeRecord,
@@ -22,6 +23,7 @@ from arm.model import (
     ListenerStatus,
     Prefix,
     PrefixState,
+    Role,
     Route,
     SessionStatus,
     Status,
@@ -208,7 +210,8 @@ def session(
         "prefixes_announced_in": 1000,
         "prefixes_withdrawn_in": 7,
         "flaps": 0,
-        "families": ("ipv4", "ipv6"),
+        "families": FAMILIES,
+        "role": Role.PUSH if name.startswith("target") else Role.LEARN,
     }
     return SessionStatus(name=name, peer=peer, state=state, **(values | more))  # type: ignore[arg-type]
 

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
-from arm.model import FAMILIES, Family
-
-
-class Role(enum.Enum):
-    """What a session is for."""
-
-    LEARN = "learn"
-    """The peer reflects its table to ARM; ARM announces nothing."""
-    PUSH = "push"
-    """ARM announces the chosen routes; what the peer announces is ignored."""
+from arm.model import FAMILIES, Family, Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Report:
         interner = learner.interner if learner is not None else None
         return SessionStatus(
             name=self._peer.name,
+            role=self._peer.role,
             peer=self._peer.address,
             state=self._state,
             since_ms=self._since_ms,
@@ -50,7 +51,7 @@ class Report:
             prefixes_announced_in=self.counters.announced,
             prefixes_withdrawn_in=self.counters.withdrawn,
             flaps=self.flaps,
-            families=tuple(family.label for family in sorted(agreement.families)) if agreement is not None else (),
+            families=tuple(sorted(agreement.families)) if agreement is not None else (),
             malformed=self.counters.malformed + (interner.malformed if interner is not None else 0),
             looped=self.counters.looped + (interner.looped if interner is not None else 0),
             hold_time=agreement.hold_time if agreement is not None else 0,

@@ -28,11 +28,11 @@ from arm.bgp.learner import Learner
 from arm.bgp.link import ClosedError, Done, Link
 from arm.bgp.messages import Update
 from arm.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, NotificationError, shutdown_communication
-from arm.bgp.peer import Agreement, Peer, Role
+from arm.bgp.peer import Agreement, Peer
 from arm.bgp.report import Report
 from arm.bgp.retention import Loss
 from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
-from arm.model import Event, Family, SessionStatus
+from arm.model import Event, Family, Role, SessionStatus
 
 log = logging.getLogger(__name__)
 

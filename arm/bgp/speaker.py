@@ -27,10 +27,10 @@ from arm.bgp import tcp
 from arm.bgp.dialer import RETRY
 from arm.bgp.events import SessionEvent
 from arm.bgp.link import Done
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.session import Session
 from arm.bgp.wire import BgpError
-from arm.model import Event, SessionStatus, parse_address
+from arm.model import Event, Role, SessionStatus, parse_address
 from arm.walltime import CLOCK
 from arm.worker import OnFailure, Worker
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from arm import __version__
 from arm.analytics import Analytics
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
 from arm.config import Config, ConfigError, ReflectorConfig, TargetConfig
 from arm.config import load as load_config
@@ -29,7 +29,7 @@ from arm.daemon.rights import give_up
 from arm.daemon.sockets import Sockets, is_local, open_all
 from arm.daemon.tasks import web_threads
 from arm.geo import Countries
-from arm.model import FAMILIES, Family, Plan, Remembered, Status, family_of, parse_address
+from arm.model import FAMILIES, Family, Plan, Remembered, Role, Status, family_of, parse_address
 from arm.observe import logs
 from arm.observe.board import Board
 from arm.observe.notify import Notifier, watchdog_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,11 +81,21 @@ class FamilyStatus:
     """True once every established reflector session that carries the family has sent its End-of-RIB."""
 
 
+class Role(enum.Enum):
+    """What a session is for."""
+
+    LEARN = "learn"
+    """The peer reflects its table to ARM; ARM announces nothing."""
+    PUSH = "push"
+    """ARM announces the chosen routes; what the peer announces is ignored."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
     """A BGP session as people and metrics see it."""
 
     name: str
+    role: Role
     peer: str
     state: str
     """As RFC 4271 names it, in lower case: idle, connect, active, opensent, openconfirm, established."""
@@ -99,7 +110,8 @@ class SessionStatus:
     prefixes_announced_in: int
     prefixes_withdrawn_in: int
     flaps: int
-    families: tuple[str, ...] = ()
+    families: tuple[Family, ...] = ()
+    """Those of the established session."""
     malformed: int = 0
     """UPDATEs of which something was treated as withdrawn or discarded (RFC 7606)."""
     looped: int = 0

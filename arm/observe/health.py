@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arm.model import Family, FamilyStatus, Problem, SessionStatus, Status
+from arm.model import Family, FamilyStatus, Problem, Role, SessionStatus, Status
 from arm.observe.trend import lost_samples
 
 ENGINE_SILENT_SECONDS = 5.0
@@ -21,7 +21,6 @@ START_SECONDS = 30.0
 LOSS_WARNING = 0.05
 MISS_WARNING = 0.10
 TARGET_STUCK_SECONDS = 5.0
-_REFLECTOR = "reflector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
     unique = dict.fromkeys(problems)
     ordered = tuple(sorted(unique, key=lambda problem: problem.severity != "error"))
     level = "ok" if not ordered else "error" if ordered[0].severity == "error" else "warning"
-    reflectors = [session for session in status.sessions if session.name.startswith(_REFLECTOR)]
+    reflectors = [session for session in status.sessions if session.role is Role.LEARN]
     ready = (
         alive
         and bool(reflectors)
@@ -67,13 +66,13 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
 
 def taught(status: Status) -> tuple[Family, ...]:
     """Families that an established reflector session carries; all if none says which."""
-    labels = {
-        label.replace(" ", "").split("unicast")[0].lower()
+    carried = {
+        family
         for session in status.sessions
-        if session.name.startswith(_REFLECTOR) and session.state == "established"
-        for label in session.families
+        if session.role is Role.LEARN and session.state == "established"
+        for family in session.families
     }
-    return tuple(family for family in status.families if not labels or family.label.lower() in labels)
+    return tuple(family for family in status.families if not carried or family in carried)
 
 
 def _late(starting: bool) -> str:
@@ -104,7 +103,7 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
 
 
 def _down(session: SessionStatus, kept: float | None) -> str:
-    role = "teaches the table" if session.name.startswith(_REFLECTOR) else "takes the routes"
+    role = "teaches the table" if session.role is Role.LEARN else "takes the routes"
     reason = f" ({session.reason})" if session.reason else ""
     stay = f"; its routes are kept for {kept:.0f} s more" if kept is not None else ""
     return (
@@ -114,7 +113,7 @@ def _down(session: SessionStatus, kept: float | None) -> str:
 
 
 def _tables(status: Status, starting: bool) -> Iterator[Problem]:
-    up = any(s.state == "established" for s in status.sessions if s.name.startswith(_REFLECTOR))
+    up = any(s.state == "established" for s in status.sessions if s.role is Role.LEARN)
     if not up:
         return
     families = taught(status)
@@ -176,7 +175,7 @@ def _sflow(status: Status, before: Status | None, starting: bool) -> Iterator[Pr
 def _target(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
     target = status.target
     # A lost session towards the target is told already, with more to go by.
-    told = any(s.state != "established" for s in status.sessions if not s.name.startswith(_REFLECTOR))
+    told = any(s.state != "established" for s in status.sessions if s.role is not Role.LEARN)
     if not target.up and not told:
         reason = f" ({target.reason})" if target.reason else ""
         text = f"The target ({target.kind}) takes no changes{reason}: hardware keeps what it has"

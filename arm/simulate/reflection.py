@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from arm.bgp.encode import encode_update, path_attributes
-from arm.bgp.peer import Peer, Role
-from arm.model import Family, parse_address, parse_prefix
+from arm.bgp.peer import Peer
+from arm.model import Family, Role, parse_address, parse_prefix
 from arm.simulate.announcer import Announcer
 from arm.simulate.control import ControlServer
 from arm.simulate.feed import TICK, Feed

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from arm.bgp import tcp
-from arm.bgp.peer import Peer, Role
-from arm.model import Prefix, format_prefix, parse_address
+from arm.bgp.peer import Peer
+from arm.model import Prefix, Role, format_prefix, parse_address
 from arm.simulate.announcer import Announcer, Rank
 from arm.simulate.control import ControlServer
 from arm.simulate.feed import TICK, Feed

@@ -22,6 +22,7 @@ from arm.model import (
     Hits,
     Prefix,
     Route,
+    SessionStatus,
     Status,
     format_next_hop,
     format_prefix,
@@ -70,7 +71,7 @@ def status_document(board: Board, now_ms: int) -> Json:
             )
             for family, now in status.families.items()
         },
-        "sessions": [_fields(session) | {"since_ms": shown(session.since_ms)} for session in status.sessions],
+        "sessions": [_session(session, board.wall) for session in status.sessions],
         "sflow": _fields(status.listener)
         | {
             "agents": [
@@ -90,6 +91,14 @@ def status_document(board: Board, now_ms: int) -> Json:
             "rss_bytes": status.rss_bytes,
             "tick_seconds": status.tick_seconds,
         },
+    }
+
+
+def _session(session: SessionStatus, wall: WallTime) -> Json:
+    return _fields(session) | {
+        "role": session.role.value,
+        "since_ms": wall.shown_ms(session.since_ms),
+        "families": [family.label for family in session.families],
     }
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from arm.model import Family, FamilyStatus, Prefix, Route, SessionStatus, TrafficSnapshot, contains, format_prefix
+from arm.model import Family, FamilyStatus, Prefix, Role, Route, SessionStatus, TrafficSnapshot, contains, format_prefix
 from arm.observe.board import Board
 from arm.observe.reader import Reader
 from arm.observe.trend import family_key
@@ -228,7 +228,7 @@ def document(board: Board, session: SessionStatus, query: Query) -> Json:
     """/bgp/topprefixes/{router}/json: the answer with the counters of the session that it was asked of."""
     entries, snapshot = top(board, query)
     family = board.status().families.get(query.family, FamilyStatus())
-    teaches = session.name.startswith("reflector")
+    teaches = session.role is Role.LEARN
     total = snapshot.total
     listed = math.fsum(entry.value for entry in entries)
     return {
@@ -240,7 +240,7 @@ def document(board: Board, session: SessionStatus, query: Query) -> Json:
         "nPrefixes": family.rib_prefixes if teaches else 0,
         "pushedPrefixesAdded": 0 if teaches else family.added,
         "pushedPrefixesRemoved": 0 if teaches else family.removed,
-        "startTime": session.since_ms,
+        "startTime": board.wall.shown_ms(session.since_ms),
         "state": session.state,
         "topPrefixes": [_entry(entry) for entry in entries],
         "valuePercentCoverage": min(100.0, 100 * listed / total) if total > 0 else 0.0,

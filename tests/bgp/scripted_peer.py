@@ -13,11 +13,11 @@ from polling import until
 
 from arm.bgp.events import SessionEvent
 from arm.bgp.opens import make_open
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
 from arm.bgp.tcp import listen
 from arm.bgp.wire import HEADER_SIZE, KEEPALIVE, KEEPALIVE_MESSAGE, NOTIFICATION, OPEN, read_header
-from arm.model import Event, SessionStatus
+from arm.model import Event, Role, SessionStatus
 
 E = TypeVar("E")
 

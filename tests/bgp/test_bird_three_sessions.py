@@ -10,10 +10,10 @@ from polling import until
 
 from arm.bgp.events import SessionEvent
 from arm.bgp.messages import encode_updates, path_attributes
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
 from arm.bgp.tcp import listen
-from arm.model import Attributes, Event, Feed, FeedComplete, RoutesLearned, parse_address, parse_prefix
+from arm.model import Attributes, Event, Feed, FeedComplete, Role, RoutesLearned, parse_address, parse_prefix
 
 pytestmark = pytest.mark.root
 

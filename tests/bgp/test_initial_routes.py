@@ -8,9 +8,9 @@ import pytest
 from test_learner_rest import learner
 
 from arm.bgp.learner import MOST, QUIET, QUIET_GRACEFUL, Learner
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.report import Report
-from arm.model import FAMILIES, Attributes, Event, Family, FeedComplete, Prefix
+from arm.model import FAMILIES, Attributes, Event, Family, FeedComplete, Prefix, Role
 
 
 class Peering:

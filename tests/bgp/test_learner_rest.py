@@ -10,9 +10,9 @@ from scripted_peer import Desk
 
 from arm.bgp.learner import Learner, RouteCounters
 from arm.bgp.messages import encode_update, path_attributes
-from arm.bgp.peer import Agreement, Peer, PeerOpen, Role
+from arm.bgp.peer import Agreement, Peer, PeerOpen
 from arm.bgp.speaker import PAUSE_ABOVE
-from arm.model import FAMILIES, Attributes, Event, Family, Prefix, RoutesLearned
+from arm.model import FAMILIES, Attributes, Event, Family, Prefix, Role, RoutesLearned
 
 
 def learner(events: list[Event] | None = None, *, restart_time: int | None = 120) -> Learner:

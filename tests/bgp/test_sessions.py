@@ -16,7 +16,7 @@ from arm.bgp.events import RefreshRequested, SessionDown, SessionUp
 from arm.bgp.messages import encode_update, encode_withdrawal, path_attributes
 from arm.bgp.notifications import shutdown_communication
 from arm.bgp.opens import make_open, read_open
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import PAUSE_ABOVE, Speaker
 from arm.bgp.tcp import listen
 from arm.bgp.wire import (
@@ -37,6 +37,7 @@ from arm.model import (
     FeedComplete,
     FeedDown,
     FeedUp,
+    Role,
     RoutesLearned,
     parse_prefix,
 )
@@ -180,7 +181,7 @@ def test_routes_become_events_in_order(desk: Make) -> None:
     assert [event.family for event in one.events if isinstance(event, FeedComplete)] == [Family.IPV4, Family.IPV6]
     status = one.status()
     assert (status.prefixes_announced_in, status.prefixes_withdrawn_in) == (2, 1)
-    assert status.families == ("IPv4", "IPv6")
+    assert status.families == (Family.IPV4, Family.IPV6)
 
 
 def test_messages_may_come_in_any_pieces(desk: Make) -> None:

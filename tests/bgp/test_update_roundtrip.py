@@ -29,9 +29,9 @@ from arm.bgp.messages import (
     read_header,
 )
 from arm.bgp.opens import make_open
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.wire import HEADER_SIZE, MAX_MESSAGE, UPDATE, walk_attributes
-from arm.model import FAMILIES, Attributes, Family, Prefix, format_address, format_prefix
+from arm.model import FAMILIES, Attributes, Family, Prefix, Role, format_address, format_prefix
 
 families = st.sampled_from(FAMILIES)
 

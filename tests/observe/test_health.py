@@ -241,7 +241,7 @@ def test_ready_means_every_reflector_is_up_and_all_is_learned(now: dict[str, obj
 
 def test_a_family_that_no_session_carries_is_not_waited_for() -> None:
     now = status(
-        sessions=(session(families=("ipv4 unicast",)),),
+        sessions=(session(families=(Family.IPV4,)),),
         families={Family.IPV4: family_status(), Family.IPV6: family_status(rib_prefixes=0, complete=False)},
     )
     assert taught(now) == (Family.IPV4,)

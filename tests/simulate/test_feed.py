@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from arm.bgp import tcp
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
-from arm.model import Event, Family, FeedComplete, FeedDown, FeedUp, Prefix, RoutesLearned
+from arm.model import Event, Family, FeedComplete, FeedDown, FeedUp, Prefix, Role, RoutesLearned
 from arm.model import Feed as LearnedFeed
 from arm.simulate.announcer import Announcer
 from arm.simulate.feed import Feed

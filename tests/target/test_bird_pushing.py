@@ -11,7 +11,7 @@ from bird_process import Bird
 from polling import until
 
 from arm.bgp.messages import path_attributes
-from arm.bgp.peer import Peer, Role
+from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
 from arm.bgp.tcp import listen
 from arm.model import (
@@ -26,6 +26,7 @@ from arm.model import (
     Plan,
     Prefix,
     Reason,
+    Role,
     TargetDown,
     TargetUp,
     format_prefix,

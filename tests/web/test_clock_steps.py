@@ -69,7 +69,7 @@ def moments(document: Any, path: str = "") -> Iterator[tuple[str, int]]:
             yield from moments(value, path)
     elif isinstance(document, int):
         name = path.rpartition(".")[2]
-        if (name.endswith("_ms") or name in ("timestamp", "start", "end")) and name not in NO_MOMENTS:
+        if (name.endswith("_ms") or name in ("timestamp", "start", "end", "startTime")) and name not in NO_MOMENTS:
             yield path, document
 
 
@@ -96,7 +96,7 @@ def test_every_moment_of_every_answer_follows_the_clock(by: int) -> None:
             assert abs(moment - machine.now_ms) <= 600_000, (path, where, moment)
             seen.add(where.rpartition(".")[2])
     assert seen == {
-        "time_ms", "started_ms", "since_ms", "last_seen_ms", "times_ms", "timestamp", "start", "end"
+        "time_ms", "started_ms", "since_ms", "last_seen_ms", "times_ms", "timestamp", "start", "end", "startTime"
     }  # fmt: skip
     page = machine.get("/metrics")
     found = re.findall(r"^(arm_\w+_seconds)(?:\{.*\})? (\d{9,}(?:\.\d+)?(?:e\+\d+)?)$", page, re.MULTILINE)
