@@ -25,6 +25,7 @@ from arm.model import (
     PrefixState,
     Role,
     Route,
+    SessionState,
     SessionStatus,
     Status,
     TargetStatus,
@@ -197,7 +198,7 @@ class FakeEngine:
 
 
 def session(
-    name: str = "reflector", peer: str = "127.0.0.1", state: str = "established", **more: object
+    name: str = "reflector", peer: str = "127.0.0.1", state: SessionState = SessionState.ESTABLISHED, **more: object
 ) -> SessionStatus:
     values: dict[str, object] = {
         "since_ms": NOW_MS - 100_000,

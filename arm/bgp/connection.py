@@ -12,7 +12,6 @@ so that nobody waits long for the engine. Only what RFC 4271 lets restart the ho
 
 from __future__ import annotations
 
-import enum
 import random
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -37,7 +36,7 @@ from arm.bgp.wire import (
     end_of_rib_family,
     read_header,
 )
-from arm.model import Family
+from arm.model import Family, SessionState
 
 BATCH: Final = 500
 """Prefixes handed up at once, about: few enough that they are still in the processor's cache when they are learned."""
@@ -47,14 +46,6 @@ OPEN_HOLD: Final = 240.0
 
 _LARGEST_END_OF_RIB: Final = 30
 _LEAST_UPDATE: Final = 23
-
-
-class State(enum.Enum):
-    """States of a connection; those of a session without one are active, connect and idle."""
-
-    OPENSENT = "opensent"
-    OPENCONFIRM = "openconfirm"
-    ESTABLISHED = "established"
 
 
 class Upper(Protocol):
@@ -90,7 +81,7 @@ class Connection:
         self.peer = peer
         self.incoming = incoming
         self.started = now
-        self.state = State.OPENSENT
+        self.state = SessionState.OPENSENT
         self.agreement: Agreement | None = None
         self.updates_in = 0
         self._upper = upper
@@ -117,7 +108,7 @@ class Connection:
         batch: list[Update] = []
         count = 0
         alive = False
-        established = State.ESTABLISHED
+        established = SessionState.ESTABLISHED
         try:
             while size - position >= HEADER_SIZE:
                 if data.startswith(MARKER, position) and data[position + 18] == UPDATE:
@@ -189,26 +180,26 @@ class Connection:
     def _handle(self, kind: int, body: bytes, now: float) -> None:
         if kind == NOTIFICATION:
             raise NotificationError(body)
-        if self.state is State.OPENSENT and kind == OPEN:
+        if self.state is SessionState.OPENSENT and kind == OPEN:
             self._open(body, now)
-        elif self.state is State.OPENCONFIRM and kind == KEEPALIVE:
-            self.state = State.ESTABLISHED
+        elif self.state is SessionState.OPENCONFIRM and kind == KEEPALIVE:
+            self.state = SessionState.ESTABLISHED
             self._restart_hold(now)
             self._interner = self._upper.established(self)
-        elif self.state is State.ESTABLISHED and kind == ROUTE_REFRESH:
+        elif self.state is SessionState.ESTABLISHED and kind == ROUTE_REFRESH:
             # Only a plain request (RFC 2918); the marks of RFC 7313 were not offered.
             afi = body[0] << 8 | body[1]
             if body[2] == 0 and body[3] == UNICAST and afi in (1, 2):
                 self._upper.refresh(self, Family(afi))
         else:
-            subcode = {State.OPENSENT: 1, State.OPENCONFIRM: 2, State.ESTABLISHED: 3}[self.state]
+            subcode = {SessionState.OPENSENT: 1, SessionState.OPENCONFIRM: 2, SessionState.ESTABLISHED: 3}[self.state]
             raise BgpError(5, subcode, f"message of type {kind} in {self.state.value}", bytes((kind,)))
 
     def _open(self, body: bytes, now: float) -> None:
         received = read_open(body)
         self.agreement = agree(self.peer, received)
         self._upper.opened(self)
-        self.state = State.OPENCONFIRM
+        self.state = SessionState.OPENCONFIRM
         self._send(KEEPALIVE_MESSAGE)
         self._restart_hold(now)
         self._restart_keepalive(now)

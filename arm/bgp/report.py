@@ -7,7 +7,7 @@ from collections.abc import Callable
 from arm.bgp.connection import Connection
 from arm.bgp.learner import Learner, RouteCounters
 from arm.bgp.peer import Peer
-from arm.model import SessionStatus
+from arm.model import SessionState, SessionStatus
 
 
 class Report:
@@ -23,11 +23,11 @@ class Report:
         self.counters = RouteCounters()
         self._peer = peer
         self._steady_ms = steady_ms
-        self._state = "active"
+        self._state = SessionState.ACTIVE
         self._since_ms = steady_ms()
 
-    def enter(self, state: str) -> None:
-        """The session is in this state now (RFC 4271 section 8.2.2, in lower case)."""
+    def enter(self, state: SessionState) -> None:
+        """The session is in this state now."""
         if state != self._state:
             self._state = state
             self._since_ms = self._steady_ms()

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from arm.bgp import tcp
-from arm.bgp.connection import Connection, State
+from arm.bgp.connection import Connection
 from arm.bgp.dialer import ATTEMPT, Damper, Dialer
 from arm.bgp.events import RefreshRequested, SessionDown, SessionEvent, SessionUp
 from arm.bgp.interner import Interner
@@ -32,7 +32,7 @@ from arm.bgp.peer import Agreement, Peer
 from arm.bgp.report import Report
 from arm.bgp.retention import Loss
 from arm.bgp.wire import MARKER, BgpError, notification, route_refresh
-from arm.model import Event, Family, Role, SessionStatus
+from arm.model import Event, Family, Role, SessionState, SessionStatus
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,15 @@ HOLD_EXPIRED: Final = 4
 SEND_HOLD_EXPIRED: Final = 8
 UNSPECIFIC: Final = 0
 HARD_RESET: Final = 9
+
+
+_FURTHEST: Final = (
+    SessionState.ESTABLISHED,
+    SessionState.OPENCONFIRM,
+    SessionState.OPENSENT,
+    SessionState.CONNECT,
+)
+"""Of several connections, the one that has come furthest is the session's state."""
 
 
 class Session:
@@ -188,7 +197,7 @@ class Session:
         last = b"" if keep else notification(CEASE, ADMINISTRATIVE_SHUTDOWN, shutdown_communication(words))
         for link in list(self.links):
             self._drop(link, words, last)
-        self._report.enter("idle")
+        self._report.enter(SessionState.IDLE)
 
     # --- what connections tell (Upper) ---------------------------------------------------------------------------
 
@@ -206,7 +215,7 @@ class Session:
         theirs = socket.inet_aton(connection.agreement.peer.router_id)
         keep_incoming = (theirs, self.peer.peer_as) > (socket.inet_aton(self.peer.router_id), self.peer.local_as)
         for other in list(self.links):
-            if other is link or other.connection is None or other.connection.state is not State.OPENCONFIRM:
+            if other is link or other.connection is None or other.connection.state is not SessionState.OPENCONFIRM:
                 continue
             if link.incoming != keep_incoming and other.incoming == keep_incoming:
                 raise BgpError(CEASE, COLLISION, "connection collision")
@@ -222,7 +231,7 @@ class Session:
         self._dialer.succeeded()
         self._established_at = self._now
         self._report.reason = ""
-        self._report.enter("established")
+        self._report.enter(SessionState.ESTABLISHED)
         log.info(
             "session established session=%s peer=%s as=%d id=%s families=%s hold_time=%d graceful_restart=%s",
             self.peer.name,
@@ -387,10 +396,10 @@ class Session:
     def _update_state(self) -> None:
         if self.stopped:
             return
-        states = {link.connection.state.value if link.connection is not None else "connect" for link in self.links}
-        order = ("established", "openconfirm", "opensent", "connect")
-        alone = "idle" if self._damper.closed(self._now) else "active"
-        self._report.enter(next((state for state in order if state in states), alone))
+        connecting = SessionState.CONNECT
+        states = [link.connection.state if link.connection is not None else connecting for link in self.links]
+        alone = SessionState.IDLE if self._damper.closed(self._now) else SessionState.ACTIVE
+        self._report.enter(next((state for state in _FURTHEST if state in states), alone))
 
     def status(self) -> SessionStatus:
         """A picture for people; any thread may ask."""

@@ -90,6 +90,17 @@ class Role(enum.Enum):
     """ARM announces the chosen routes; what the peer announces is ignored."""
 
 
+class SessionState(enum.Enum):
+    """States of a session as RFC 4271 section 8.2.2 names them."""
+
+    IDLE = "idle"
+    CONNECT = "connect"
+    ACTIVE = "active"
+    OPENSENT = "opensent"
+    OPENCONFIRM = "openconfirm"
+    ESTABLISHED = "established"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
     """A BGP session as people and metrics see it."""
@@ -97,8 +108,7 @@ class SessionStatus:
     name: str
     role: Role
     peer: str
-    state: str
-    """As RFC 4271 names it, in lower case: idle, connect, active, opensent, openconfirm, established."""
+    state: SessionState
     since_ms: int
     peer_as: int
     local_as: int
@@ -117,6 +127,11 @@ class SessionStatus:
     looped: int = 0
     """UPDATEs with routes that ARM itself had announced: the peer reflects them back, which it should not."""
     hold_time: int = 0
+
+    @property
+    def up(self) -> bool:
+        """True while routes can be exchanged."""
+        return self.state is SessionState.ESTABLISHED
 
 
 @dataclass(frozen=True, slots=True)

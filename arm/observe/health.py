@@ -58,7 +58,7 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
     ready = (
         alive
         and bool(reflectors)
-        and all(session.state == "established" for session in reflectors)
+        and all(session.up for session in reflectors)
         and all(status.families[family].complete for family in taught(status))
     )
     return Health(level, ready, alive, ordered)
@@ -69,7 +69,7 @@ def taught(status: Status) -> tuple[Family, ...]:
     carried = {
         family
         for session in status.sessions
-        if session.role is Role.LEARN and session.state == "established"
+        if session.role is Role.LEARN and session.up
         for family in session.families
     }
     return tuple(family for family in status.families if not carried or family in carried)
@@ -83,7 +83,7 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
     flaps = {session.name: session.flaps for session in before.sessions} if before is not None else {}
     malformed = {session.name: session.malformed for session in before.sessions} if before is not None else {}
     for session in status.sessions:
-        if session.state != "established":
+        if not session.up:
             kept = status.kept_routes.get(session.name)
             yield Problem("error" if kept is not None else _late(starting), "bgp", _down(session, kept))
         elif session.flaps > flaps.get(session.name, session.flaps):
@@ -91,7 +91,7 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
             often = "once" if count == 1 else f"{count} times"
             text = f"BGP session {session.name} with {session.peer} went down {often} within the last minute"
             yield Problem("warning", "bgp", f"{text}. Look at BIRD's log for the reason.")
-        if session.state == "established" and session.reason:
+        if session.up and session.reason:
             text = f"BGP session {session.name} with {session.peer}: {session.reason}"
             yield Problem("warning", "bgp", f"{text}. Let the peer send it: graceful restart on in BIRD.")
         more = session.malformed - malformed.get(session.name, session.malformed)
@@ -107,13 +107,13 @@ def _down(session: SessionStatus, kept: float | None) -> str:
     reason = f" ({session.reason})" if session.reason else ""
     stay = f"; its routes are kept for {kept:.0f} s more" if kept is not None else ""
     return (
-        f"BGP session {session.name} with {session.peer}, which {role}, is {session.state}{reason}{stay}. "
+        f"BGP session {session.name} with {session.peer}, which {role}, is {session.state.value}{reason}{stay}. "
         f"Check that BIRD runs and names ARM as its neighbor: birdc show protocols all."
     )
 
 
 def _tables(status: Status, starting: bool) -> Iterator[Problem]:
-    up = any(s.state == "established" for s in status.sessions if s.role is Role.LEARN)
+    up = any(s.up for s in status.sessions if s.role is Role.LEARN)
     if not up:
         return
     families = taught(status)
@@ -175,7 +175,7 @@ def _sflow(status: Status, before: Status | None, starting: bool) -> Iterator[Pr
 def _target(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
     target = status.target
     # A lost session towards the target is told already, with more to go by.
-    told = any(s.state != "established" for s in status.sessions if s.role is not Role.LEARN)
+    told = any(not s.up for s in status.sessions if s.role is not Role.LEARN)
     if not target.up and not told:
         reason = f" ({target.reason})" if target.reason else ""
         text = f"The target ({target.kind}) takes no changes{reason}: hardware keeps what it has"

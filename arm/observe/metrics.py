@@ -139,7 +139,7 @@ def _families(page: _Page, status: Status) -> None:
 def _sessions(page: _Page, status: Status, wall: WallTime) -> None:
     for session in status.sessions:
         labels = {"session": session.name, "peer": session.peer}
-        page.gauge("arm_bgp_session_up", "1 if established.", session.state == "established", labels)
+        page.gauge("arm_bgp_session_up", "1 if established.", session.up, labels)
         text = "When the session came into its state, since the epoch."
         page.gauge("arm_bgp_session_since_seconds", text, wall.shown_ms(session.since_ms) / 1000, labels)
         page.counter("arm_bgp_session_flaps_total", "Times the session went down.", session.flaps, labels)

@@ -50,7 +50,7 @@ class Summary:
                 now.capacity, "none" if coverage is None else f"{coverage:.3f}", now.added - then.added,
                 now.removed - then.removed, now.replaced - then.replaced,
             )  # fmt: skip
-        up = sum(session.state == "established" for session in status.sessions)
+        up = sum(session.up for session in status.sessions)
         log.info(
             "summary sessions=%d/%d samples=%d lost=%d dropped=%d target=%s pending=%d failed=%d",
             up, len(status.sessions), status.listener.flow_samples - last.listener.flow_samples,

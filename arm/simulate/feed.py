@@ -157,7 +157,7 @@ class Feed:
         speaker = self._speaker
         table = self.announcer.table
         return {
-            "state": speaker.status()[0].state if speaker is not None else "idle",
+            "state": speaker.status()[0].state.value if speaker is not None else "idle",
             "complete": self.complete.is_set(),
             "prefixes": {family.label: len(table.families[family]) for family in FAMILIES},
             "away": len(self.announcer.told),

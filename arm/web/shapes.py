@@ -97,6 +97,7 @@ def status_document(board: Board, now_ms: int) -> Json:
 def _session(session: SessionStatus, wall: WallTime) -> Json:
     return _fields(session) | {
         "role": session.role.value,
+        "state": session.state.value,
         "since_ms": wall.shown_ms(session.since_ms),
         "families": [family.label for family in session.families],
     }

@@ -241,7 +241,7 @@ def document(board: Board, session: SessionStatus, query: Query) -> Json:
         "pushedPrefixesAdded": 0 if teaches else family.added,
         "pushedPrefixesRemoved": 0 if teaches else family.removed,
         "startTime": board.wall.shown_ms(session.since_ms),
-        "state": session.state,
+        "state": session.state.value,
         "topPrefixes": [_entry(entry) for entry in entries],
         "valuePercentCoverage": min(100.0, 100 * listed / total) if total > 0 else 0.0,
         "valueTopPrefixes": listed,

@@ -17,7 +17,7 @@ from arm.bgp.peer import Peer
 from arm.bgp.speaker import Speaker
 from arm.bgp.tcp import listen
 from arm.bgp.wire import HEADER_SIZE, KEEPALIVE, KEEPALIVE_MESSAGE, NOTIFICATION, OPEN, read_header
-from arm.model import Event, Role, SessionStatus
+from arm.model import Event, Role, SessionState, SessionStatus
 
 E = TypeVar("E")
 
@@ -134,7 +134,7 @@ class Desk:
     def established(self, source: str = LEARN.address, opened: bytes | None = None) -> Talk:
         talk = self.call(source)
         talk.establish(opened)
-        until(lambda: self.status(source).state == "established")
+        until(lambda: self.status(source).state is SessionState.ESTABLISHED)
         return talk
 
     def status(self, address: str = LEARN.address) -> SessionStatus:

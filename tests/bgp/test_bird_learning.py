@@ -21,6 +21,7 @@ from arm.model import (
     FeedUp,
     Prefix,
     RoutesLearned,
+    SessionState,
     join_next_hops,
     parse_prefix,
 )
@@ -171,7 +172,7 @@ def test_tcp_md5_passwords(desk: Callable[..., Desk], bird: Callable[..., Bird],
     # BIRD tries for as long as its connect timer runs, so what there is to see is that nothing comes of it.
     until(lambda: "Connect" in peer.ask("show protocols to_arm"))
     with pytest.raises(AssertionError):
-        until(lambda: one.events or one.status().state != "active", timeout=2.5)
+        until(lambda: one.events or one.status().state is not SessionState.ACTIVE, timeout=2.5)
 
 
 def test_arm_dials_with_a_password_too(desk: Callable[..., Desk], bird: Callable[..., Bird]) -> None:

@@ -17,7 +17,7 @@ from arm.bgp.events import SessionDown, SessionUp
 from arm.bgp.learner import Learner
 from arm.bgp.opens import make_open
 from arm.bgp.wire import KEEPALIVE_MESSAGE, OPEN, UPDATE, end_of_rib, message
-from arm.model import Family, FeedComplete, FeedDown, FeedUp, RoutesLearned
+from arm.model import Family, FeedComplete, FeedDown, FeedUp, RoutesLearned, SessionState
 
 Make = Callable[..., Desk]
 
@@ -96,10 +96,10 @@ def test_the_peer_is_kept_out_for_a_while_after_a_bug(desk: Make, broken: Callab
     talk = one.established()
     talk.send(end_of_rib(Family.IPV4))
     assert ending(talk) == (6, 0)
-    until(lambda: one.status().state == "idle")
+    until(lambda: one.status().state is SessionState.IDLE)
     one.call().closed()
     assert one.count(FeedUp) == 1
-    until(lambda: one.status().state == "active")
+    until(lambda: one.status().state is SessionState.ACTIVE)
 
 
 def test_a_session_that_ended_by_a_bug_is_not_dialled_at_once(desk: Make, broken: Callable[[], None]) -> None:
@@ -113,11 +113,11 @@ def test_a_session_that_ended_by_a_bug_is_not_dialled_at_once(desk: Make, broken
             talk.establish()
             talk.send(end_of_rib(Family.IPV4))
             assert ending(talk) == (6, 0)
-            until(lambda: one.status().state == "idle")
+            until(lambda: one.status().state is SessionState.IDLE)
             clock.ahead += 0.99 * 2.0**bug
             for _ in range(3):
                 one.another_round()
-                assert one.status().state == "idle"
+                assert one.status().state is SessionState.IDLE
             assert one.count(FeedUp) == bug + 1
             clock.ahead += 0.01 * 2.0**bug
             one.another_round()

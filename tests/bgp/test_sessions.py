@@ -39,6 +39,7 @@ from arm.model import (
     FeedUp,
     Role,
     RoutesLearned,
+    SessionState,
     parse_prefix,
 )
 
@@ -87,7 +88,7 @@ def test_a_peer_that_is_not_the_configured_one_is_told_why(
     talk.send(opening(**changes))
     assert talk.notified() == (code, subcode)
     until(lambda: one.status().reason.startswith(f"sent {code}/{subcode}"))
-    assert one.status().state == "active"
+    assert one.status().state is SessionState.ACTIVE
     assert one.events == []
 
 
@@ -293,7 +294,7 @@ def test_keepalives_come_in_time_and_keep_the_session(desk: Make) -> None:
             heard += 1
             talk.send(KEEPALIVE_MESSAGE)
     assert heard >= 4
-    assert one.status().state == "established"
+    assert one.status().state is SessionState.ESTABLISHED
 
 
 def test_reading_stops_while_the_engine_is_behind_and_the_session_stays(desk: Make) -> None:
@@ -309,7 +310,7 @@ def test_reading_stops_while_the_engine_is_behind_and_the_session_stays(desk: Ma
         heard += talk.receive()[0] == KEEPALIVE
     assert heard >= 3, "keepalives go on"
     assert one.count(RoutesLearned) == 0
-    assert one.status().state == "established", "the hold timer waits: it is ARM that does not read"
+    assert one.status().state is SessionState.ESTABLISHED, "the hold timer waits: it is ARM that does not read"
     one.backlog = 0
     one.wait(RoutesLearned)
 
@@ -475,7 +476,7 @@ def test_stopping_says_so_to_the_peers(desk: Make) -> None:
     one.speaker.stop("switch goes to the workshop")
     body = talk.expect(NOTIFICATION)
     assert body == bytes((6, 2)) + shutdown_communication("switch goes to the workshop")
-    assert one.status().state == "idle"
+    assert one.status().state is SessionState.IDLE
 
 
 def test_stopping_to_keep_the_routes_is_silent(desk: Make) -> None:
@@ -528,7 +529,7 @@ def test_a_session_that_was_shut_takes_nobody_in(desk: Make) -> None:
     one.speaker.shut("target", "bye", keep=False)
     assert talk.notified() == (6, 2)
     one.call(PUSH.address).closed()
-    assert one.status(PUSH.address).state == "idle"
+    assert one.status(PUSH.address).state is SessionState.IDLE
 
 
 def test_a_bug_in_the_thread_is_seen_from_outside(desk: Make) -> None:

@@ -10,7 +10,7 @@ from fake_arm import NOW_MS, FakeEngine, family_status, session, status
 
 from arm.cli import Exit, main
 from arm.config import Config
-from arm.model import Family, Hits, ListenerStatus
+from arm.model import Family, Hits, ListenerStatus, SessionState
 from arm.observe.board import Board
 from arm.web.app import create_app
 from arm.web.server import Server
@@ -136,7 +136,9 @@ def test_why_of_what_is_no_prefix_is_a_wrong_argument(capsys: pytest.CaptureFixt
 def test_health_names_what_is_wrong_and_ends_with_1(capsys: pytest.CaptureFixture[str], url: str, board: Board) -> None:
     good = status()
     assert _show(capsys, url, "health") == (Exit.OK, "health: ok\n")
-    board.publish(replace(good, sessions=(session(state="active", reason="hold timer expired"), *good.sessions[1:])))
+    board.publish(
+        replace(good, sessions=(session(state=SessionState.ACTIVE, reason="hold timer expired"), *good.sessions[1:]))
+    )
     code, text = _show(capsys, url, "health")
     assert code == Exit.PROBLEM
     assert text.startswith("health: error, not ready\n  error (bgp): BGP session reflector with 127.0.0.1")

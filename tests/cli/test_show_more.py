@@ -15,7 +15,7 @@ from fake_arm import NOW_MS, FakeEngine, session, status
 from arm.cli import Exit, colour, main
 from arm.cli.client import Client, Refused
 from arm.config import Config, HttpConfig
-from arm.model import ChangeRecord, Holding, Reason, What, parse_prefix
+from arm.model import ChangeRecord, Holding, Reason, SessionState, What, parse_prefix
 from arm.observe.board import Board
 from arm.web import readback
 from arm.web.app import create_app
@@ -58,7 +58,9 @@ def test_sessions_are_shown_in_full_and_a_lost_one_is_a_problem(capsys: pytest.C
         ["reflector6", "::1", "65136", "established"],
         ["target", "10.0.0.136", "65136", "established"],
     ]
-    arm.board.publish(status(NOW_MS + 1000, sessions=(session(state="active", reason="hold timer expired"),)))
+    arm.board.publish(
+        status(NOW_MS + 1000, sessions=(session(state=SessionState.ACTIVE, reason="hold timer expired"),))
+    )
     code, text = show(capsys, arm, "sessions")
     assert code == Exit.PROBLEM
     assert "hold timer expired" in text

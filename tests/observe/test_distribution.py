@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from fake_arm import NOW_MS, session, status
 
+from arm.model import SessionState
 from arm.observe.distribution import Histogram, quantile
 from arm.observe.health import assess
 from arm.observe.summary import Summary, one_line
@@ -55,7 +56,9 @@ def test_the_log_gets_a_summary_each_minute_of_what_happened_since(caplog: pytes
 
 
 def test_a_session_that_is_down_with_its_routes_kept_is_told_in_one_sentence() -> None:
-    down = status(sessions=(session(state="active", reason="hold timer expired"),), kept_routes={"reflector": 88.4})
+    down = status(
+        sessions=(session(state=SessionState.ACTIVE, reason="hold timer expired"),), kept_routes={"reflector": 88.4}
+    )
     problems = assess(down, now_ms=NOW_MS).problems
     (told,) = [problem for problem in problems if problem.where == "bgp"]
     assert "is active (hold timer expired); its routes are kept for 88 s more. Check" in told.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_arm import NOW_MS, agent, family_status, session, status
 
-from arm.model import Family, Hits, ListenerStatus, Problem, Status, TargetStatus
+from arm.model import Family, Hits, ListenerStatus, Problem, SessionState, Status, TargetStatus
 from arm.observe.health import Health, assess, taught
 
 UP = (session(), session("target", "10.0.0.136"))
@@ -27,13 +27,13 @@ def test_a_well_system_has_nothing_to_say() -> None:
 
 CASES = {
     "reflector down": (
-        {"sessions": (session(state="active", reason="connection refused"), UP[1])},
+        {"sessions": (session(state=SessionState.ACTIVE, reason="connection refused"), UP[1])},
         {},
         "error",
         "BGP session reflector with 127.0.0.1, which teaches the table, is active (connection refused). Check",
     ),
     "target session down": (
-        {"sessions": (UP[0], session("target", "10.0.0.136", "idle"))},
+        {"sessions": (UP[0], session("target", "10.0.0.136", SessionState.IDLE))},
         {},
         "error",
         "BGP session target with 10.0.0.136, which takes the routes, is idle. Check",
@@ -58,7 +58,7 @@ CASES = {
     ),
     "target and its session down": (
         {
-            "sessions": (UP[0], session("target", "10.0.0.136", "idle")),
+            "sessions": (UP[0], session("target", "10.0.0.136", SessionState.IDLE)),
             "target": TargetStatus("bird", False, "session idle", 3, 40, 0, 0.1),
         },
         {},
@@ -230,8 +230,8 @@ def test_a_silent_engine_is_neither_alive_nor_ready() -> None:
     [
         ({}, True),
         ({"sessions": ()}, False),
-        ({"sessions": (session(), session("reflector6", "::1", "connect"))}, False),
-        ({"sessions": (session(), session("target", "10.0.0.136", "idle"))}, True),
+        ({"sessions": (session(), session("reflector6", "::1", SessionState.CONNECT))}, False),
+        ({"sessions": (session(), session("target", "10.0.0.136", SessionState.IDLE))}, True),
         ({"families": {Family.IPV4: family_status(complete=False)}}, False),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_arm import NOW_MS, agent, family_status, session, status
 
-from arm.model import Distribution, Family, Hits, ListenerStatus, Status
+from arm.model import Distribution, Family, Hits, ListenerStatus, SessionState, Status
 from arm.observe.health import assess
 from arm.observe.metrics import render
 from arm.observe.switch import SwitchReport
@@ -139,7 +139,9 @@ def test_labels_are_escaped() -> None:
 
 def test_a_lost_session_and_many_agents_are_each_a_sample() -> None:
     agents = tuple(agent(f"10.0.0.{host}", sub_agent=host % 2) for host in range(20))
-    metrics = scrape(status(sessions=(session(state="active"),), listener=ListenerStatus(datagrams=1, agents=agents)))
+    metrics = scrape(
+        status(sessions=(session(state=SessionState.ACTIVE),), listener=ListenerStatus(datagrams=1, agents=agents))
+    )
     assert value(metrics, "arm_bgp_session_up", session="reflector", peer="127.0.0.1") == 0
     assert len(metrics["arm_sflow_agent_datagrams_total"].samples) == 20
     assert value(metrics, "arm_ready") == 0

@@ -9,7 +9,7 @@ from fake_arm import NOW_MS, FakeEngine, family_status, session, status
 from flask.testing import FlaskClient
 
 from arm.config import Config
-from arm.model import ChangeRecord, Family, Hits, PrefixState, Reason, What, parse_prefix
+from arm.model import ChangeRecord, Family, Hits, PrefixState, Reason, SessionState, What, parse_prefix
 from arm.observe.board import Board
 from arm.web.app import STATIC, create_app
 
@@ -152,7 +152,7 @@ def test_fifty_readers_of_the_ranking_cost_the_engine_one_copy_of_the_traffic() 
 
 
 def test_ready_tells_a_lost_session_and_healthz_does_not_mind() -> None:
-    client = make(sessions=(session(state="active", reason="hold timer expired"),))
+    client = make(sessions=(session(state=SessionState.ACTIVE, reason="hold timer expired"),))
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert "hold timer expired" in ready.json["problems"][0]["text"]
