@@ -305,24 +305,28 @@ class Standing:
     def settle(self, now: float) -> None:
         """There is a table: the choice of an earlier run goes in. What is of no use yet is awaited from now, unless it
         rides along."""
-        self.put_back(tuple(self.awaited), now)
+        # What stood may have stood in slots of the reserve, as exceptions that BGP brought.
+        self.put_back(tuple(self.awaited), now, reserve=True)
         riding = [prefix for prefix in self.awaited if self.planner.needs_no_slot(prefix)]
         for prefix in riding:
             del self.awaited[prefix]
         self.given_up += riding
         self.awaited = dict.fromkeys(self.awaited, now)
 
-    def put_back(self, prefixes: Iterable[Prefix], now: float, most: float = math.inf) -> None:
+    def put_back(
+        self, prefixes: Iterable[Prefix], now: float, most: float = math.inf, *, reserve: bool = False
+    ) -> None:
         """Install what was chosen before, as it was, where there is a use for it and a free slot; samples judge it.
 
-        At most so many changes are made, and those that the last route needs.
+        At most so many changes are made, and those that the last route needs. `reserve`: its slots are free as well.
         """
         before = self.planner.fib.pending
         for prefix in prefixes:
-            if self.free < 1 or self.planner.fib.pending - before >= most:
+            free = self.planner.free if reserve else self.free
+            if free < 1 or self.planner.fib.pending - before >= most:
                 break
             if self._is_of_use(prefix):
-                self.planner.install(prefix, Reason.REMEMBERED, self.free)
+                self.planner.install(prefix, Reason.REMEMBERED, free)
         self.sync(now)
 
     def _is_of_use(self, prefix: Prefix) -> bool:
@@ -348,7 +352,9 @@ class Standing:
         Of a chosen route it is what rides along as well, since that is why it was chosen. What is awaited is chosen.
         """
         chosen = self._best(((p, record) for p, record in self._carried.items() if p in self.served), most)
-        chosen += self.awaited
+        # What was put back after an earlier restart, and has carried nothing since, is chosen without a record.
+        chosen += [p for p in self.served if p not in self._carried]
+        chosen += [p for p in self.awaited if p not in self.served]
         known = frozenset(chosen)
         others = self._best(((p, r) for p, r in self.estimates.records.items() if p not in known), most - len(chosen))
         return [(p, *self._remembered(p), True) for p in chosen] + [(p, *self._remembered(p), False) for p in others]

@@ -274,6 +274,52 @@ def test_what_was_chosen_before_a_restart_is_in_the_first_plan() -> None:
     assert family.selection.averages.rate(nth(3), 0.0) == pytest.approx(5000)
 
 
+def test_what_stood_in_the_reserve_is_there_again_after_a_restart() -> None:
+    base = config(slots=10, reserve=0.3)
+    wide = p("10.2.0.0/16")
+    exceptions = [p("10.2.1.0/24"), p("10.2.2.0/24")]
+
+    def taught(world: World) -> World:
+        world.announce(B, [wide])
+        world.announce(C, exceptions)
+        return world
+
+    world = started(base)
+    world.announce(B, [wide])
+    flow(world, {n: 1000 * n for n in range(1, 7)})
+    world.traffic({p("10.2.9.9")[0]: (10, 3)})
+    assert len(installed(world)) == 7, "all but the reserve"
+    world.announce(C, exceptions)
+    before = installed(world)
+    assert len(before) == 9
+    again = World(base)
+    for row in world.engine.memory(99)[Family.IPV4]:
+        prefix, rate, samples, chosen = row
+        again.engine.families[Family.IPV4].selection.recall(prefix, rate, samples, chosen=chosen, now=0.0)
+    again.send(FeedUp(again.feed, frozenset({Family.IPV4})))
+    again.announce(A, [DEFAULT])
+    again.announce(B, [nth(n) for n in range(20)])
+    taught(again)
+    again.send(TargetUp())
+    again.send(FeedComplete(again.feed, Family.IPV4))
+    assert installed(again) == before
+
+
+def test_what_has_carried_nothing_since_a_restart_is_chosen_after_the_next_one_as_well() -> None:
+    world = started()
+    rows = [(nth(2), 0.0, 0.0, True), (nth(4), 500.0, 3.0, True)]
+    for _ in range(3):
+        again = World(world.config)
+        for prefix, rate, samples, chosen in rows:
+            again.engine.families[Family.IPV4].selection.recall(prefix, rate, samples, chosen=chosen, now=0.0)
+        again.start(default=A)
+        again.announce(B, [nth(n) for n in range(20)])
+        again.tick()
+        assert set(installed(again)) == {nth(2), nth(4)}
+        rows = again.engine.memory(99)[Family.IPV4]
+        assert [row[::3] for row in rows if row[3]] == [(nth(4), True), (nth(2), True)]
+
+
 def test_killed_again_before_the_table_is_there_it_still_knows_what_was_chosen() -> None:
     rows = [(nth(2), 10_000.0, 30.0, True), (nth(4), 0.0, 0.0, True), (nth(3), 20_000.0, 20.0, False)]
     engine = World(config()).engine
