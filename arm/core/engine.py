@@ -47,6 +47,7 @@ from arm.model import (
     Reason,
     Remembered,
     RoutesLearned,
+    Severity,
     TargetDown,
     TargetUp,
     Traffic,
@@ -379,7 +380,7 @@ class Engine(Explainer):
         found: list[Problem] = []
         for feed, family, until in self._feeds.held():
             stale = self.families[family].rib.stale(feed.name, feed.generation)
-            found.append(Problem("error", "table", f"{feed.name} came back without {stale:,} of its {family.label} routes; they are kept for {max(0, until - self.now):.0f} s more. Look whether BIRD's own peers are up."))  # fmt: skip # noqa: E501
+            found.append(Problem(Severity.ERROR, "table", f"{feed.name} came back without {stale:,} of its {family.label} routes; they are kept for {max(0, until - self.now):.0f} s more. Look whether BIRD's own peers are up."))  # fmt: skip # noqa: E501
         for state in self.families.values():
             found.extend(state.problems(target_up=self._target_up))
         return tuple(found)

@@ -26,6 +26,7 @@ from arm.model import (
     Kind,
     Prefix,
     Problem,
+    Severity,
     format_next_hop,
 )
 
@@ -298,17 +299,17 @@ class FamilyEngine:
         found: list[Problem] = []
         if target_up and self.settled and not self.carried and self.planner.capacity and len(self.rib):
             text = f"No session towards the target carries {self.family.label}: its routes stay out of hardware. Give BIRD's session an {self.family.label.lower()} channel."  # noqa: E501
-            found.append(Problem("warning", "target", text))
+            found.append(Problem(Severity.WARNING, "target", text))
         if self.settled:
             found.extend(self.selection.pinned.problems())
         lost = self._watermark.loss(len(self.rib))
         if lost:
             text = f"The {self.family.label} table has {lost:,} routes fewer than within the last {WINDOW / 60:.0f} min; what was withdrawn is out of hardware. Look what BIRD's own peers send."  # noqa: E501
-            found.append(Problem("error", "table", text))
+            found.append(Problem(Severity.ERROR, "table", text))
         held = self.selection.idleness.held
         if held:
             text = f"{held:,} of {len(self.selection.served):,} installed {self.family.label} routes have no traffic any more; they are kept. Look whether all ports are still sampled."  # noqa: E501
-            found.append(Problem("error", "selection", text))
+            found.append(Problem(Severity.ERROR, "selection", text))
         return found
 
 

@@ -19,7 +19,7 @@ from arm.core.fib import Fib
 from arm.core.moves import Moves
 from arm.core.plan import Planner
 from arm.core.policy import Policy
-from arm.model import Attributes, Kind, Prefix, Problem, Reason, format_next_hop, format_prefix
+from arm.model import Attributes, Kind, Prefix, Problem, Reason, Severity, format_next_hop, format_prefix
 
 _MOST_NAMED: Final = 10
 """Pinned prefixes that are reported one by one."""
@@ -124,17 +124,16 @@ class Pinned:
             number += 1
             if number > _MOST_NAMED:
                 continue
+            text = f"selection.always names {format_prefix(prefix)}, but {why}."
             if why == self.unfit.get(prefix):
-                advice = "Raise [target] prefixes if the hardware has room, or shorten the list."
-                yield Problem(
-                    "error", "selection", f"selection.always names {format_prefix(prefix)}, but {why}. {advice}"
-                )
+                text += " Raise [target] prefixes if the hardware has room, or shorten the list."
+                yield Problem(Severity.ERROR, "selection", text)
             else:
-                yield Problem("warning", "selection", f"selection.always names {format_prefix(prefix)}, but {why}.")
+                yield Problem(Severity.WARNING, "selection", text)
         if number > _MOST_NAMED:
             more = f"{number - _MOST_NAMED:,} more {self._planner.family.label} prefixes"
             text = f"selection.always names {more} that do not stand. `arm show why PREFIX` tells of each."
-            yield Problem("warning", "selection", text)
+            yield Problem(Severity.WARNING, "selection", text)
 
 
 def riders(moves: Moves, prefix: Prefix, next_hop: bytes) -> list[Prefix]:

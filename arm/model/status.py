@@ -171,12 +171,20 @@ class ListenerStatus:
     agents: tuple[AgentStatus, ...] = ()
 
 
+class Severity(enum.Enum):
+    """How bad a problem is. The values are the words of the API and the page."""
+
+    WARNING = "warning"
+    """Someone should look at it."""
+    ERROR = "error"
+    """Packets, or the choice, suffer from it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A reason why health is not what it should be."""
 
-    severity: str
-    """warning or error."""
+    severity: Severity
     where: str
     """bgp, sflow, target, table, selection."""
     text: str

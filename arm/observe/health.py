@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arm.model import Family, FamilyStatus, Problem, Role, SessionStatus, Status
+from arm.model import Family, FamilyStatus, Problem, Role, SessionStatus, Severity, Status
 from arm.observe.trend import lost_samples
 
 ENGINE_SILENT_SECONDS = 5.0
@@ -27,14 +27,19 @@ TARGET_STUCK_SECONDS = 5.0
 class Health:
     """The verdict."""
 
-    level: str
-    """ok, warning or error: that of the worst problem."""
+    worst: Severity | None
+    """That of the worst problem; None if there is none."""
     ready: bool
     """Every reflector session is established and the whole table has been learned."""
     alive: bool
     """The engine reports."""
     problems: tuple[Problem, ...]
     """Errors first."""
+
+    @property
+    def level(self) -> str:
+        """The word for people and scripts: ok, warning or error."""
+        return "ok" if self.worst is None else self.worst.value
 
 
 def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Health:
@@ -44,7 +49,7 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
     problems = list(status.problems)
     if not alive:
         text = f"The engine has not reported for {silent:.0f} s. Restart arm if this lasts, and send its log."
-        problems.append(Problem("error", "engine", text))
+        problems.append(Problem(Severity.ERROR, "engine", text))
     starting = (status.time_ms - status.started_ms) / 1000 < START_SECONDS
     problems += _sessions(status, before, starting)
     problems += _tables(status, starting)
@@ -52,8 +57,8 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
     problems += _target(status, before, starting)
     problems += _slots(status)
     unique = dict.fromkeys(problems)
-    ordered = tuple(sorted(unique, key=lambda problem: problem.severity != "error"))
-    level = "ok" if not ordered else "error" if ordered[0].severity == "error" else "warning"
+    ordered = tuple(sorted(unique, key=lambda problem: problem.severity is not Severity.ERROR))
+    worst = ordered[0].severity if ordered else None
     reflectors = [session for session in status.sessions if session.role is Role.LEARN]
     ready = (
         alive
@@ -61,7 +66,7 @@ def assess(status: Status, *, now_ms: int, before: Status | None = None) -> Heal
         and all(session.up for session in reflectors)
         and all(status.families[family].complete for family in taught(status))
     )
-    return Health(level, ready, alive, ordered)
+    return Health(worst, ready, alive, ordered)
 
 
 def taught(status: Status) -> tuple[Family, ...]:
@@ -75,8 +80,12 @@ def taught(status: Status) -> tuple[Family, ...]:
     return tuple(family for family in status.families if not carried or family in carried)
 
 
-def _late(starting: bool) -> str:
-    return "warning" if starting else "error"
+def _warning(where: str, text: str) -> Problem:
+    return Problem(Severity.WARNING, where, text)
+
+
+def _late(starting: bool) -> Severity:
+    return Severity.WARNING if starting else Severity.ERROR
 
 
 def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
@@ -85,21 +94,21 @@ def _sessions(status: Status, before: Status | None, starting: bool) -> Iterator
     for session in status.sessions:
         if not session.up:
             kept = status.kept_routes.get(session.name)
-            yield Problem("error" if kept is not None else _late(starting), "bgp", _down(session, kept))
+            yield Problem(Severity.ERROR if kept is not None else _late(starting), "bgp", _down(session, kept))
         elif session.flaps > flaps.get(session.name, session.flaps):
             count = session.flaps - flaps[session.name]
             often = "once" if count == 1 else f"{count} times"
             text = f"BGP session {session.name} with {session.peer} went down {often} within the last minute"
-            yield Problem("warning", "bgp", f"{text}. Look at BIRD's log for the reason.")
+            yield _warning("bgp", f"{text}. Look at BIRD's log for the reason.")
         if session.up and session.reason:
             text = f"BGP session {session.name} with {session.peer}: {session.reason}"
-            yield Problem("warning", "bgp", f"{text}. Let the peer send it: graceful restart on in BIRD.")
+            yield _warning("bgp", f"{text}. Let the peer send it: graceful restart on in BIRD.")
         more = session.malformed - malformed.get(session.name, session.malformed)
         if more > 0:
             text = (
                 f"{session.peer} sent {more} malformed updates within the last minute; their routes count as withdrawn"
             )
-            yield Problem("warning", "bgp", f"{text}. The log names the attribute; look for the router that sends it.")
+            yield _warning("bgp", f"{text}. The log names the attribute; look for the router that sends it.")
 
 
 def _down(session: SessionStatus, kept: float | None) -> str:
@@ -121,15 +130,15 @@ def _tables(status: Status, starting: bool) -> Iterator[Problem]:
     for family in families:
         now = status.families[family]
         if family in empty:
-            severity = _late(starting) if len(empty) == len(families) else "warning"
+            severity = _late(starting) if len(empty) == len(families) else Severity.WARNING
             text = f"The {family.label} table is empty although the session is up"
             yield Problem(severity, "table", f"{text}. Check the export filter of BIRD's session towards ARM.")
         elif not now.complete:
             text = f"The {family.label} table is still being learned: {now.rib_prefixes:,} prefixes so far"
-            yield Problem("warning", "table", f"{text}. Nothing to do, unless the number stands still.")
+            yield _warning("table", f"{text}. Nothing to do, unless the number stands still.")
         elif now.default_next_hop is None:
             text = f"The {family.label} table has no default route, so what is not in hardware has nowhere to go"
-            yield Problem("warning", "table", f"{text}. Have an upstream announce one, or set a static one in BIRD.")
+            yield _warning("table", f"{text}. Have an upstream announce one, or set a static one in BIRD.")
 
 
 def _sflow(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
@@ -153,23 +162,23 @@ def _sflow(status: Status, before: Status | None, starting: bool) -> Iterator[Pr
         last = max((agent.last_seen_ms for agent in counted), default=0)
         age = f" for {(status.time_ms - last) / 1000:.0f} s" if last else ""
         text = f"No packet sample has arrived{age}: the choice of routes is frozen, BGP is still followed"
-        yield Problem("error", "sflow", f"{text}. Check that hsflowd runs on the switch.")
+        yield Problem(Severity.ERROR, "sflow", f"{text}. Check that hsflowd runs on the switch.")
     if before is None:
         return
     then = before.listener
     dropped = now.kernel_drops - then.kernel_drops
     if dropped > 0:
         text = f"The kernel dropped {dropped:,} sFlow datagrams within the last minute for want of buffer"
-        yield Problem("warning", "sflow", f"{text}. Raise net.core.rmem_max, or sample fewer packets.")
+        yield _warning("sflow", f"{text}. Raise net.core.rmem_max, or sample fewer packets.")
     got = now.flow_samples - then.flow_samples
     lost = lost_samples(now) - lost_samples(then)
     if lost > 0 and lost > LOSS_WARNING * (got + lost):
         text = f"{lost:,} of {got + lost:,} packet samples were lost on the way within the last minute"
-        yield Problem("warning", "sflow", f"{text}. Rates are scaled up for it; look for drops at the agent.")
+        yield _warning("sflow", f"{text}. Rates are scaled up for it; look for drops at the agent.")
     malformed = now.malformed - then.malformed
     if malformed > 0:
         text = f"{malformed:,} sFlow datagrams could not be read within the last minute"
-        yield Problem("warning", "sflow", f"{text}. The log says from whom; is something else sending to this port?")
+        yield _warning("sflow", f"{text}. The log says from whom; is something else sending to this port?")
 
 
 def _target(status: Status, before: Status | None, starting: bool) -> Iterator[Problem]:
@@ -181,18 +190,18 @@ def _target(status: Status, before: Status | None, starting: bool) -> Iterator[P
         text = f"The target ({target.kind}) takes no changes{reason}: hardware keeps what it has"
         yield Problem(_late(starting), "target", f"{text}. Check BIRD and its session that takes routes from ARM.")
     for remark in target.remarks:
-        yield Problem("warning", "target", remark)
+        yield _warning("target", remark)
     if before is None:
         return
     failed = target.failed - before.target.failed
     if failed > 0:
         text = f"{failed:,} route changes failed within the last minute"
         advice = "The log names each with its reason; if the hardware is full, lower [target] prefixes."
-        yield Problem("error", "target", f"{text}. {advice}")
+        yield Problem(Severity.ERROR, "target", f"{text}. {advice}")
     stuck = status.time_ms - before.time_ms >= TARGET_STUCK_SECONDS * 1000 and target.applied == before.target.applied
     if target.up and target.pending and before.target.pending and stuck:
         text = f"{target.pending:,} route changes wait and none has been made for a while"
-        yield Problem("error", "target", f"{text}. Check that BIRD answers: birdc show status.")
+        yield Problem(Severity.ERROR, "target", f"{text}. Check that BIRD answers: birdc show status.")
 
 
 def _slots(status: Status) -> Iterator[Problem]:
@@ -201,7 +210,7 @@ def _slots(status: Status) -> Iterator[Problem]:
             share = 100 * now.hits.no_slot / now.hits.total
             key = "prefixes" if family is Family.IPV4 else "prefixes6"
             text = f"{share:.0f}% of {family.label} traffic misses because all {now.capacity:,} slots are taken"
-            yield Problem("warning", "selection", f"{text}. Raise [target] {key} if the hardware has room.")
+            yield _warning("selection", f"{text}. Raise [target] {key} if the hardware has room.")
 
 
 def _full(family: FamilyStatus) -> bool:

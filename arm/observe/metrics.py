@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from arm.model import Distribution, Status
+from arm.model import Distribution, Severity, Status
 from arm.observe.health import Health
 from arm.observe.switch import SwitchReport
 from arm.observe.trend import OUTCOMES, family_key
@@ -81,9 +81,9 @@ def render(
         wall.shown_ms(status.time_ms) / 1000,
     )
     page.gauge("arm_ready", "1 if all reflector sessions are up and the whole table is learned.", health.ready)
-    for severity in ("warning", "error"):
-        count = sum(problem.severity == severity for problem in health.problems)
-        page.gauge("arm_problems", "Problems that the status page shows now.", count, {"severity": severity})
+    for severity in Severity:
+        count = sum(problem.severity is severity for problem in health.problems)
+        page.gauge("arm_problems", "Problems that the status page shows now.", count, {"severity": severity.value})
     page.gauge("arm_choice_frozen", "1 while sFlow is stale and the choice is frozen.", status.sampling_frozen)
     page.gauge("arm_engine_latest_tick_seconds", "Time that the engine's latest tick took.", status.tick_seconds)
     if status.ticks is not None:

@@ -109,7 +109,7 @@ def health_document(health: Health) -> Json:
         "level": health.level,
         "ready": health.ready,
         "alive": health.alive,
-        "problems": [_fields(problem) for problem in health.problems],
+        "problems": [_fields(problem) | {"severity": problem.severity.value} for problem in health.problems],
     }
 
 

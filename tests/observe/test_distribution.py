@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from fake_arm import NOW_MS, session, status
 
-from arm.model import SessionState
+from arm.model import SessionState, Severity
 from arm.observe.distribution import Histogram, quantile
 from arm.observe.health import assess
 from arm.observe.summary import Summary, one_line
@@ -62,4 +62,4 @@ def test_a_session_that_is_down_with_its_routes_kept_is_told_in_one_sentence() -
     problems = assess(down, now_ms=NOW_MS).problems
     (told,) = [problem for problem in problems if problem.where == "bgp"]
     assert "is active (hold timer expired); its routes are kept for 88 s more. Check" in told.text
-    assert told.severity == "error"
+    assert told.severity is Severity.ERROR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_arm import NOW_MS, agent, family_status, session, status
 
-from arm.model import Family, Hits, ListenerStatus, Problem, SessionState, Status, TargetStatus
+from arm.model import Family, Hits, ListenerStatus, Problem, SessionState, Severity, Status, TargetStatus
 from arm.observe.health import Health, assess, taught
 
 UP = (session(), session("target", "10.0.0.136"))
@@ -22,7 +22,7 @@ def listener(**more: object) -> ListenerStatus:
 
 def test_a_well_system_has_nothing_to_say() -> None:
     health = judge(status(NOW_MS + 60_000), status())
-    assert health == Health("ok", True, True, ())
+    assert health == Health(None, True, True, ())
 
 
 CASES = {
@@ -167,7 +167,7 @@ CASES = {
         "20% of IPv4 traffic misses because all 100 slots are taken. Raise [target] prefixes",
     ),
     "what the engine knows": (
-        {"problems": (Problem("error", "selection", "The table shrank by half; the choice is held."),)},
+        {"problems": (Problem(Severity.ERROR, "selection", "The table shrank by half; the choice is held."),)},
         {},
         "error",
         "The table shrank by half",
@@ -179,7 +179,7 @@ CASES = {
 def test_each_trouble_has_one_sentence_of_its_own(case: str) -> None:
     now, before, severity, text = CASES[case]
     health = judge(status(NOW_MS + 60_000, **now), status(NOW_MS, **before))
-    assert [problem.severity for problem in health.problems] == [severity]
+    assert [problem.severity.value for problem in health.problems] == [severity]
     assert text in health.problems[0].text
     assert health.level == severity
 
@@ -190,7 +190,7 @@ def test_each_trouble_has_one_sentence_of_its_own(case: str) -> None:
 def test_what_is_not_up_yet_is_only_a_warning_just_after_the_start(case: str) -> None:
     now, _, _, _ = CASES[case]
     health = judge(status(NOW_MS, started_ms=NOW_MS - 5000, **now), None)
-    assert {problem.severity for problem in health.problems} == {"warning"}
+    assert {problem.severity for problem in health.problems} == {Severity.WARNING}
 
 
 def test_a_sentence_says_what_to_do() -> None:
@@ -201,12 +201,12 @@ def test_a_sentence_says_what_to_do() -> None:
 
 
 def test_errors_come_first() -> None:
-    now = status(problems=(Problem("warning", "a", "w"), Problem("error", "b", "e")))
-    assert [problem.severity for problem in judge(now).problems] == ["error", "warning"]
+    now = status(problems=(Problem(Severity.WARNING, "a", "w"), Problem(Severity.ERROR, "b", "e")))
+    assert [problem.severity for problem in judge(now).problems] == [Severity.ERROR, Severity.WARNING]
 
 
 def test_the_same_problem_is_told_once() -> None:
-    one = Problem("warning", "table", "held")
+    one = Problem(Severity.WARNING, "table", "held")
     assert judge(status(problems=(one, one))).problems == (one,)
 
 
@@ -245,4 +245,4 @@ def test_a_family_that_no_session_carries_is_not_waited_for() -> None:
         families={Family.IPV4: family_status(), Family.IPV6: family_status(rib_prefixes=0, complete=False)},
     )
     assert taught(now) == (Family.IPV4,)
-    assert judge(now) == Health("ok", True, True, ())
+    assert judge(now) == Health(None, True, True, ())
