@@ -41,15 +41,8 @@ HOLD_EXPIRED: Final = 4
 SEND_HOLD_EXPIRED: Final = 8
 UNSPECIFIC: Final = 0
 HARD_RESET: Final = 9
-
-
-_FURTHEST: Final = (
-    SessionState.ESTABLISHED,
-    SessionState.OPENCONFIRM,
-    SessionState.OPENSENT,
-    SessionState.CONNECT,
-)
-"""Of several connections, the one that has come furthest is the session's state."""
+_PROGRESS: Final = tuple(SessionState)
+"""In their order: of several connections, the one that has come furthest is the session's state."""
 
 
 class Session:
@@ -399,7 +392,7 @@ class Session:
         connecting = SessionState.CONNECT
         states = [link.connection.state if link.connection is not None else connecting for link in self.links]
         alone = SessionState.IDLE if self._damper.closed(self._now) else SessionState.ACTIVE
-        self._report.enter(next((state for state in _FURTHEST if state in states), alone))
+        self._report.enter(max(states, key=_PROGRESS.index, default=alone))
 
     def status(self) -> SessionStatus:
         """A picture for people; any thread may ask."""

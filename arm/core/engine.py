@@ -12,11 +12,10 @@ told the whole choice, longest prefixes first, so that the rule holds for a targ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from arm.config import Config
-from arm.core.explain import Explainer
 from arm.core.family import FamilyEngine
 from arm.core.feeds import Feeds, shrinks
 from arm.core.inflight import InFlight
@@ -59,7 +58,7 @@ _LOG_SIZE: Final = 10_000
 _CLEAN_EVERY: Final = 10.0
 
 
-class Engine(Explainer):
+class Engine:
     """The state of both families, and the only thing that changes it."""
 
     def __init__(self, config: Config, now: float, epoch_ms: int) -> None:
@@ -366,6 +365,13 @@ class Engine(Explainer):
     def relearned(self, after: int) -> tuple[int, Sequence[Prefix] | None]:
         """A number that grows with what the table is told, and what it was told since it was `after`, if known."""
         return self._relearned.number, self._relearned.since(after)
+
+    def memory(self, most: int) -> Mapping[Family, list[Remembered]]:
+        """What a later run should know: prefix, bytes/s, samples, chosen; the chosen first, at most `most` each."""
+        found: dict[Family, list[Remembered]] = {}
+        for family in FAMILIES:
+            found[family] = self.families[family].selection.memory(most)
+        return found
 
     def family_status(self, family: Family) -> FamilyStatus:
         """The state of one family."""

@@ -22,6 +22,7 @@ from queue import Empty
 from typing import Final, Protocol, TypeVar
 
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.daemon.waiting import Waiting
 from arm.model import (
     Applied,
@@ -107,6 +108,7 @@ class EngineLoop:
         `keep` is told what is chosen or given up (see Engine.take_turns) before `apply` is.
         """
         self._engine = engine
+        self._queries = Queries(engine)
         self._samples = samples
         self._apply = apply
         self._publish = publish
@@ -311,7 +313,7 @@ class EngineLoop:
             return
         try:
             with self._turn:
-                question.answer = question.ask(self._engine)
+                question.answer = question.ask(self._queries)
         except BaseException as error:
             question.error = error
         question.done.set()

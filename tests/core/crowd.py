@@ -13,6 +13,7 @@ from itertools import accumulate
 
 from arm.config import Config
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
@@ -160,13 +161,13 @@ class Crowd:
 
     def carries(self, prefix: Prefix) -> bool:
         """True if a route stands at the prefix."""
-        return self.engine.state_of([prefix]) == [PrefixState.INSTALLED]
+        return Queries(self.engine).state_of([prefix]) == [PrefixState.INSTALLED]
 
     def coverage(self) -> Mapping[Family, float]:
         """Share of the true traffic of each family that is in hardware."""
         found = {}
         for family in FAMILIES:
-            states = self.engine.state_of([prefix_of(family, place) for place in self.places[family]])
+            states = Queries(self.engine).state_of([prefix_of(family, place) for place in self.places[family]])
             last = 0.0
             carried = 0.0
             for edge, state in zip(self._edges, states, strict=True):

@@ -6,6 +6,7 @@ import pytest
 
 from arm.config import Config, TargetConfig
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     DEFAULT_PREFIX,
     Attributes,
@@ -49,13 +50,13 @@ def complete(engine: Engine) -> tuple[Change, ...]:
 
 def test_what_was_found_and_is_right_stays_as_it_is(engine: Engine) -> None:
     assert complete(engine) == ()
-    assert engine.installed(Family.IPV4).keys() == {P, Q}
+    assert Queries(engine).installed(Family.IPV4).keys() == {P, Q}
 
 
 def test_what_was_found_and_is_lost_before_the_table_is_there_does_not_count(engine: Engine) -> None:
     engine.handle(Drift(P, "replaced by a route of protocol 4", installed=False), 0.5)
     assert complete(engine) == ()
-    assert engine.installed(Family.IPV4).keys() == {Q}
+    assert Queries(engine).installed(Family.IPV4).keys() == {Q}
 
 
 def test_what_leads_to_a_next_hop_that_is_down_comes_out(engine: Engine) -> None:

@@ -12,18 +12,19 @@ import pytest
 from test_engine_replay import World, config, perform, random_step
 from test_selection import B, flow, installed, nth, p, started
 
+from arm.core.queries import Queries
 from arm.model import COUNT_BITS, Event, Family, Kind, Plan, Prefix, Reason, Traffic, mask
 
 AROUND = p("10.1.0.0/16")
 
 
 def served(world: World) -> dict[Prefix, float]:
-    return dict(world.engine.served(Family.IPV4))
+    return dict(Queries(world.engine).served(Family.IPV4))
 
 
 def rate_of(world: World, prefix: Prefix) -> float:
     """Bytes per second of the prefix itself."""
-    snapshot = world.engine.traffic_snapshot(Family.IPV4, "destination")
+    snapshot = Queries(world.engine).traffic_snapshot(Family.IPV4, "destination")
     return snapshot.rates.get(prefix, 0.0) * snapshot.scale
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from arm.config import Config
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
@@ -111,7 +112,7 @@ class World:
         return change.entry is not None and change.prefix not in self.hardware and len(self.hardware) >= self.capacity
 
     def believes(self) -> None:
-        believed = self.engine.installed(Family.IPV4)
+        believed = Queries(self.engine).installed(Family.IPV4)
         assert {p: e.next_hop for p, e in believed.items()} == {p: e.next_hop for p, e in self.hardware.items()}
 
     @staticmethod

@@ -11,6 +11,7 @@ from test_selection import flow, nth, started
 
 from arm.core.budget import LATELY, Payback
 from arm.core.estimate import LONG, MIDDLE, SHORT, Estimates
+from arm.core.queries import Queries
 from arm.core.traffic import Averages
 from arm.model import COUNT_BITS, Family, parse_prefix
 
@@ -126,8 +127,8 @@ def test_what_an_installed_route_carries_is_told_right_for_days() -> None:
     for _ in range(500):
         world.tick(10)
         flow(world, {3: 100_000, 4: 500})
-    told = engine.served(Family.IPV4)
-    rates = engine.traffic_snapshot(Family.IPV4, "destination")
+    told = Queries(engine).served(Family.IPV4)
+    rates = Queries(engine).traffic_snapshot(Family.IPV4, "destination")
     for n in (3, 4):
         assert told[nth(n)] == pytest.approx(rates.rates[nth(n)] * rates.scale)
 
@@ -139,10 +140,10 @@ def test_the_choice_survives_any_time_without_samples_and_goes_on_by_what_comes(
     world.tick(gap)
     for _ in range(3):
         world.tick(1)
-    assert set(world.engine.installed(Family.IPV4)) == {nth(3), nth(4)}
+    assert set(Queries(world.engine).installed(Family.IPV4)) == {nth(3), nth(4)}
     world.traffic({bytes([203, 0, 113, 9]): (100, 1)})  # what has no route but the default
     for _ in range(3):
         world.tick(1)
         flow(world, {5: 100_000, 6: 90_000}, samples=100)
-    assert set(world.engine.installed(Family.IPV4)) == {nth(5), nth(6)}
-    json.dumps(list(world.engine.served(Family.IPV4).values()), allow_nan=False)
+    assert set(Queries(world.engine).installed(Family.IPV4)) == {nth(5), nth(6)}
+    json.dumps(list(Queries(world.engine).served(Family.IPV4).values()), allow_nan=False)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from test_engine_replay import DEFAULT, HOPS, World, config
 
+from arm.core.queries import Queries
 from arm.core.watermark import STEP, WINDOW, Watermark
 from arm.model import Family, Feed, FeedComplete, FeedDown, FeedUp, Hits, Kind, NextHopDown, Prefix, parse_prefix
 
@@ -20,7 +21,7 @@ def nth(n: int) -> Prefix:
 
 
 def installed(world: World) -> dict[Prefix, Kind]:
-    return {prefix: entry.kind for prefix, entry in world.engine.installed(Family.IPV4).items()}
+    return {prefix: entry.kind for prefix, entry in Queries(world.engine).installed(Family.IPV4).items()}
 
 
 def flow(world: World, octets: dict[int, int], samples: int = 10) -> None:
@@ -36,7 +37,7 @@ def started(routes: int, slots: int = 10) -> World:
 
 
 def alarms(world: World) -> list[str]:
-    return [f"{problem.severity} {problem.where}: {problem.text}" for problem in world.engine.problems()]
+    return [f"{problem.severity.value} {problem.where}: {problem.text}" for problem in world.engine.problems()]
 
 
 # --- no samples ----------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ def test_without_samples_the_choice_is_frozen_and_bgp_is_followed_at_once() -> N
     assert set(installed(world)) == before
     # Another next hop, a withdrawal, an exception: each is answered by the plan of its own event.
     world.announce(C, [nth(1)])
-    assert world.engine.installed(Family.IPV4)[nth(1)].next_hop == C
+    assert Queries(world.engine).installed(Family.IPV4)[nth(1)].next_hop == C
     world.withdraw([nth(2)])
     assert nth(2) not in installed(world)
     world.announce(C, [parse_prefix("10.9.1.0/24")])
@@ -96,11 +97,11 @@ def test_while_a_shrunken_table_is_held_back_what_bgp_says_is_followed_at_once()
     assert {nth(3000), nth(3001)} <= set(installed(world)), "what was not taught again is kept"
     assert any(text.startswith("error table: reflector came back without") for text in alarms(world))
     world.announce(C, [nth(5)])
-    assert world.engine.installed(Family.IPV4)[nth(5)].next_hop == C
+    assert Queries(world.engine).installed(Family.IPV4)[nth(5)].next_hop == C
     world.withdraw([nth(6)])
     assert nth(6) not in installed(world)
     world.announce(C, [nth(3000)])
-    assert world.engine.installed(Family.IPV4)[nth(3000)].next_hop == C
+    assert Queries(world.engine).installed(Family.IPV4)[nth(3000)].next_hop == C
     world.table.pop(nth(3001))
     world.withdraw([nth(3001)])
     assert nth(3001) not in installed(world)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from crowd import SAMPLES, SCANNING, Crowd, address_in, prefix_of
 
+from arm.core.queries import Queries
 from arm.model import COUNT_MASK, FAMILIES, Family, Prefix, TrafficBatch
 
 SLOTS = 10_000
@@ -41,7 +42,7 @@ def test_a_prefix_three_standard_errors_above_the_weakest_is_in_within_two_secon
         (hot,) = quiet(crowd, family, 1)
         weakest = crowd.engine.families[family].selection.weakest_rate(crowd.now)
         assert weakest is not None
-        marginal = weakest / crowd.engine.traffic_snapshot(family, "destination").total * SAMPLES
+        marginal = weakest / Queries(crowd.engine).traffic_snapshot(family, "destination").total * SAMPLES
         # From hardly to clearly above: 3 to 5 standard errors at the mean of what two seconds bring.
         crowd.extra = {hot: (9 + number) / SECONDS}
         count = 0

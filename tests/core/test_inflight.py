@@ -8,6 +8,7 @@ from test_engine_replay import DEFAULT, HOPS, World, config
 
 from arm.config import Config
 from arm.core.inflight import InFlight
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     FAMILIES,
@@ -56,7 +57,7 @@ class Late(World):
         self.traffic({prefix[0][:3] + b"\x09": (1000, 10) for prefix in prefixes})
 
     def nexthop(self, prefix: Prefix) -> bytes | None:
-        entry = self.engine.installed(Family.IPV4).get(prefix)
+        entry = Queries(self.engine).installed(Family.IPV4).get(prefix)
         return entry and entry.next_hop
 
 

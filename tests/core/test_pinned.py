@@ -11,6 +11,7 @@ from test_reconfigure import reconfigure, with_selection, with_slots
 from test_selection import A, B, C, flow, installed, last, nth, p, started
 
 from arm.config import Config
+from arm.core.queries import Queries
 from arm.model import Applied, Capacity, Family, Kind, NextHopDown, NextHopUp, Prefix, Reason, mask
 
 AROUND = p("10.1.0.0/16")
@@ -120,7 +121,7 @@ def test_of_several_that_do_not_all_fit_the_first_of_the_list_stand() -> None:
         "leaves 0 of 3. Raise [target] prefixes if the hardware has room, or shorten the list."
         for name in ("10.1.1.0/24", "10.1.12.0/24")
     ]
-    assert "what the list names before it leaves 0 of 3" in world.engine.explain("10.1.12.0/24").why
+    assert "what the list names before it leaves 0 of 3" in Queries(world.engine).explain("10.1.12.0/24").why
 
 
 def test_the_order_of_the_list_counts_and_not_who_was_there_first() -> None:
@@ -217,8 +218,8 @@ def test_routes_inside_it_that_will_ride_along_make_room() -> None:
     assert installed(world).keys() == {AROUND}
     (chosen,) = [one for one in world.engine.memory(99)[Family.IPV4] if one[3]]
     assert chosen[2] == pytest.approx(20, rel=0.05), "the samples of both are its own now"
-    rates = world.engine.traffic_snapshot(Family.IPV4, "destination")
-    assert world.engine.served(Family.IPV4)[AROUND] == pytest.approx(sum(rates.rates.values()) * rates.scale)
+    rates = Queries(world.engine).traffic_snapshot(Family.IPV4, "destination")
+    assert Queries(world.engine).served(Family.IPV4)[AROUND] == pytest.approx(sum(rates.rates.values()) * rates.scale)
 
 
 def test_a_next_hop_that_can_not_be_reached_is_said() -> None:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_engine_replay import HOPS, STEPS, World, config, perform, prefix_of
 
+from arm.core.queries import Queries
 from arm.core.relearned import MOST, Relearned
 from arm.model import Attributes, Feed, Prefix
 
@@ -34,7 +35,7 @@ class Follower:
             self.known.pop(prefix, None)
         unknown = sorted(prefixes - self.known.keys())
         self.asked += len(unknown)
-        for prefix, route in zip(unknown, engine.routes(unknown), strict=True):
+        for prefix, route in zip(unknown, Queries(engine).routes(unknown), strict=True):
             self.known[prefix] = None if route is None else route.attributes
 
 
@@ -52,7 +53,7 @@ def test_no_changed_route_is_missed(steps: list[tuple[object, ...]], most: int) 
             ever |= set(world.table)
             continue
         follower.look(ever)
-        routes = world.engine.routes(sorted(ever))
+        routes = Queries(world.engine).routes(sorted(ever))
         true = {p: None if r is None else r.attributes for p, r in zip(sorted(ever), routes, strict=True)}
         assert follower.known == true
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from crowd import Crowd
 
+from arm.core.queries import Queries
 from arm.daemon.memory import FILE, Journal, load, save
-from arm.model import FAMILIES, Kind, Prefix, TargetUp
+from arm.model import FAMILIES, Entry, Kind, Prefix, TargetUp
 
 SLOTS = 3_000
 
@@ -25,9 +26,18 @@ def crowd() -> Crowd:
     return crowd
 
 
+def entries(crowd: Crowd) -> dict[Prefix, Entry]:
+    queries = Queries(crowd.engine)
+    return {prefix: entry for family in FAMILIES for prefix, entry in queries.installed(family).items()}
+
+
 def held(crowd: Crowd) -> dict[Prefix, bytes]:
     """What a kernel still holds of the choice when ARM is gone."""
-    return {prefix: entry.next_hop for family in FAMILIES for prefix, entry in crowd.engine.installed(family).items()}
+    return {
+        prefix: entry.next_hop
+        for family in FAMILIES
+        for prefix, entry in Queries(crowd.engine).installed(family).items()
+    }
 
 
 @pytest.mark.parametrize("target", ["bird", "kernel"])
@@ -53,7 +63,9 @@ def test_ten_seconds_after_a_restart_coverage_is_within_a_point_of_what_it_was(
 
 def routes(crowd: Crowd) -> set[Prefix]:
     """The installed routes, without covers."""
-    installed = {prefix: entry for family in FAMILIES for prefix, entry in crowd.engine.installed(family).items()}
+    installed = {
+        prefix: entry for family in FAMILIES for prefix, entry in Queries(crowd.engine).installed(family).items()
+    }
     return {prefix for prefix, entry in installed.items() if entry.kind is Kind.ROUTE}
 
 

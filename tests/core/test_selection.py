@@ -8,6 +8,7 @@ import pytest
 from test_engine_replay import DEFAULT, HOPS, World, config
 
 from arm.config import Config
+from arm.core.queries import Queries
 from arm.model import (
     Capacity,
     Change,
@@ -42,7 +43,7 @@ def nth(n: int) -> Prefix:
 
 
 def installed(world: World) -> dict[Prefix, Kind]:
-    return {prefix: entry.kind for prefix, entry in world.engine.installed(Family.IPV4).items()}
+    return {prefix: entry.kind for prefix, entry in Queries(world.engine).installed(Family.IPV4).items()}
 
 
 def started(base: Config | None = None, routes: int = 20) -> World:
@@ -73,7 +74,7 @@ def test_traffic_that_goes_the_defaults_way_needs_no_slot() -> None:
     world.announce(A, [p("10.2.0.0/24")])
     world.traffic({p("10.2.0.9")[0]: (10**9, 100)})
     assert installed(world) == {}
-    assert world.engine.state_of([p("10.2.0.0/24")]) == [PrefixState.DEFAULT]
+    assert Queries(world.engine).state_of([p("10.2.0.0/24")]) == [PrefixState.DEFAULT]
 
 
 def test_a_more_specific_with_the_same_next_hop_rides_along() -> None:
@@ -82,7 +83,7 @@ def test_a_more_specific_with_the_same_next_hop_rides_along() -> None:
     world.traffic({p("10.1.200.1")[0]: (1000, 3)})
     flow(world, {3: 10**6})
     assert installed(world) == {p("10.1.0.0/16"): Kind.ROUTE}
-    assert world.engine.state_of([nth(3)]) == [PrefixState.RIDES]
+    assert Queries(world.engine).state_of([nth(3)]) == [PrefixState.RIDES]
 
 
 def test_exceptions_of_a_route_get_covers_before_it() -> None:
@@ -93,7 +94,7 @@ def test_exceptions_of_a_route_get_covers_before_it() -> None:
     kinds = [(change.prefix, change.entry and change.entry.kind) for change in last(world)]
     assert kinds[-1] == (p("10.2.0.0/16"), Kind.ROUTE)
     assert {kind for _, kind in kinds[:-1]} == {Kind.COVER}
-    assert world.engine.state_of([p("10.2.1.0/24")]) == [PrefixState.COVER]
+    assert Queries(world.engine).state_of([p("10.2.1.0/24")]) == [PrefixState.COVER]
     # The exception gets traffic of its own: the cover becomes its route, in the same slot.
     world.traffic({p("10.2.1.9")[0]: (1000, 3)})
     assert [(c.prefix, c.entry and c.entry.kind) for c in last(world)] == [(p("10.2.1.0/24"), Kind.ROUTE)]
@@ -163,7 +164,7 @@ def test_policy_pins_excludes_and_limits_lengths() -> None:
     flow(world, {2: 10**6, 3: 10**6, 4: 1000})
     world.traffic({p("11.1.1.1")[0]: (10**6, 10), p("10.1.5.200")[0]: (10**6, 10)})
     assert set(installed(world)) == {nth(1), nth(4)}
-    assert world.engine.state_of([nth(2), p("11.0.0.0/8")]) == [PrefixState.EXCLUDED] * 2
+    assert Queries(world.engine).state_of([nth(2), p("11.0.0.0/8")]) == [PrefixState.EXCLUDED] * 2
     for _ in range(10):
         world.tick(10)
         flow(world, {4: 1000})
@@ -175,7 +176,7 @@ def test_minvalue_keeps_small_prefixes_out() -> None:
     world = started(replace(base, target=replace(base.target, minvalue=1000.0)))
     flow(world, {1: 9_000, 2: 11_000})
     assert set(installed(world)) == {nth(2)}
-    assert "target.minvalue" in world.engine.explain("10.1.1.1").why
+    assert "target.minvalue" in Queries(world.engine).explain("10.1.1.1").why
 
 
 def test_the_reserve_is_left_for_what_bgp_needs() -> None:
@@ -380,7 +381,7 @@ def test_a_next_hop_that_can_not_be_reached_takes_its_routes_out_until_it_is_bac
     assert installed(world) == {}
     flow(world, {1: 1000})
     assert installed(world) == {}
-    assert "can not be reached" in world.engine.explain("10.1.1.1").why
+    assert "can not be reached" in Queries(world.engine).explain("10.1.1.1").why
     world.send(NextHopUp(B))
     flow(world, {1: 1000})
     assert set(installed(world)) == {nth(1)}
@@ -434,7 +435,7 @@ def test_a_session_that_stays_away_loses_its_routes_after_its_time() -> None:
 def test_explanations_name_the_reason() -> None:
     world = started()
     flow(world, {1: 1000})
-    explain = world.engine.explain
+    explain = Queries(world.engine).explain
     assert (explain("10.1.1.1").state, explain("10.1.1.1").prefix) == (PrefixState.INSTALLED, nth(1))
     assert explain("10.1.2.0/24").state is PrefixState.IDLE
     assert explain("192.0.2.1").state is PrefixState.DEFAULT

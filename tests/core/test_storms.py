@@ -9,6 +9,7 @@ from checker import Judge, violations
 from storm import BLOCKS, SPAN, Storm, Update, on_the_wire, prefix_at
 
 from arm.core.plan import Planner
+from arm.core.queries import Queries
 from arm.model import (
     DEFAULT_PREFIX,
     FAMILIES,
@@ -55,7 +56,7 @@ class Changes:
         """Take note of what is there now."""
         storm = self.storm
         self.known = {f: [p for p in storm.tables[f] if p[1]] for f in FAMILIES}
-        self.installed = {f: list(storm.engine.installed(f)) for f in FAMILIES}
+        self.installed = {f: list(Queries(storm.engine).installed(f)) for f in FAMILIES}
 
     def one(self) -> Update:
         storm, chance = self.storm, self.storm.chance
@@ -113,7 +114,7 @@ def aggregated(slots: int) -> Storm:
     storm.learn([(DEFAULT_PREFIX[family], 0) for family in FAMILIES] + [(BLOCKS[family], 1) for family in FAMILIES])
     storm.complete()
     storm.traffic(50, spread=1 << SPAN)
-    assert all(set(storm.engine.installed(family)) == {BLOCKS[family]} for family in FAMILIES)
+    assert all(set(Queries(storm.engine).installed(family)) == {BLOCKS[family]} for family in FAMILIES)
     return storm
 
 
@@ -141,12 +142,12 @@ def test_a_deaggregation_below_an_installed_route_never_breaks_the_rule_nor_the_
     for family in FAMILIES:
         assert len(storm.tables[family]) == 2 + (1 << SPAN)
         assert storm.judges[family].most == slots, "the slots must have been full"
-        assert BLOCKS[family] not in storm.engine.installed(family), "no slots would do for its exceptions"
+        assert BLOCKS[family] not in Queries(storm.engine).installed(family), "no slots would do for its exceptions"
     for start in range(0, len(order), 1000):
         gone = [prefix_at(family, unit, SPAN) for unit in order[start : start + 1000] for family in FAMILIES]
         storm.learn([(prefix, None) for prefix in gone])
     storm.traffic(50, spread=1 << SPAN)
-    assert all(set(storm.engine.installed(family)) == {BLOCKS[family]} for family in FAMILIES)
+    assert all(set(Queries(storm.engine).installed(family)) == {BLOCKS[family]} for family in FAMILIES)
 
 
 @pytest.mark.parametrize("politely", [True, False])

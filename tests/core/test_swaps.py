@@ -7,6 +7,7 @@ from test_engine_replay import HOPS, World, config
 
 from arm.core import selection
 from arm.core.budget import DEAREST, Payback
+from arm.core.queries import Queries
 from arm.model import Family, Kind, Prefix
 
 A, B, C = HOPS[0], HOPS[1], HOPS[2]
@@ -35,7 +36,7 @@ def flow(world: World, samples: dict[int, int]) -> None:
 
 
 def standing(world: World) -> set[Prefix]:
-    return {p for p, entry in world.engine.installed(Family.IPV4).items() if entry.kind is Kind.ROUTE}
+    return {p for p, entry in Queries(world.engine).installed(Family.IPV4).items() if entry.kind is Kind.ROUTE}
 
 
 def test_a_route_of_many_slots_that_carries_more_than_a_newcomer_does_not_keep_it_out() -> None:

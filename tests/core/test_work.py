@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from crowd import Crowd, prefix_of
 
+from arm.core.queries import Queries
 from arm.model import Family, Route, RoutesLearned
 
 SMALL, LARGE = 4_000, 64_000
@@ -64,7 +65,7 @@ def test_a_change_of_one_route_costs_the_same_with_a_table_of_sixteen_times_the_
     for size in (SMALL, LARGE):
         crowd = crowd_of(size)
         prefixes = [prefix_of(Family.IPV4, place) for place in crowd.places[Family.IPV4][:100]]
-        routes = [route for route in crowd.engine.routes(prefixes) if route is not None]
+        routes = [route for route in Queries(crowd.engine).routes(prefixes) if route is not None]
 
         def change(crowd: Crowd = crowd, routes: list[Route] = routes) -> None:
             for one, other in pairwise(routes):

@@ -17,6 +17,7 @@ from late_targets import LateBird, LateKernel, LateTarget, show
 from arm.bgp.messages import path_attributes
 from arm.config import Config
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
@@ -189,7 +190,7 @@ class World:
 
     def compare(self) -> None:
         """Nothing is in flight: the books are the hardware."""
-        books = {prefix: entry.next_hop for prefix, entry in self.engine.installed(Family.IPV4).items()}
+        books = {prefix: entry.next_hop for prefix, entry in Queries(self.engine).installed(Family.IPV4).items()}
         assert books == self.target.hardware, (show(books), show(self.target.hardware))
 
 

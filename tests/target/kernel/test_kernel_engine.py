@@ -15,6 +15,7 @@ from namespaces import FEED, Switch, wait_for
 
 from arm.config import Config, TargetConfig
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
@@ -201,7 +202,7 @@ def test_the_rule_holds_in_the_kernel_after_every_buffer(world_of, seed):
     assert world.wrong() == set()
     assert world.checks > 20
     for family in FAMILIES:
-        believed = {prefix: entry.next_hop for prefix, entry in world.engine.installed(family).items()}
+        believed = {prefix: entry.next_hop for prefix, entry in Queries(world.engine).installed(family).items()}
         held = {p for p in read_installed(world.settings) if len(p[0]) * 8 == family.bits}
         assert held == believed.keys()
         assert held
