@@ -28,10 +28,11 @@ class Relearned:
 
     __slots__ = ("_told", "number")
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most` prefixes are kept; MOST by default."""
         self.number = 0
         """How many prefixes the table has been told of, and how often all of it may have changed."""
-        self._told: deque[Prefix] = deque(maxlen=most)
+        self._told: deque[Prefix] = deque(maxlen=MOST if most is None else most)
 
     def note(self, updates: Updates) -> None:
         """Keep what has been told, and give up the oldest where there is too much."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_engine_replay import HOPS, STEPS, World, config, perform, prefix_of
 
+from arm.core import relearned
 from arm.core.queries import Queries
 from arm.core.relearned import MOST, Relearned
 from arm.model import Attributes, Feed, Prefix
@@ -42,8 +44,9 @@ class Follower:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(SESSION_STEPS, min_size=5, max_size=50), most=st.sampled_from([1, 5, 20_000]))
 def test_no_changed_route_is_missed(steps: list[tuple[object, ...]], most: int) -> None:
-    world = World(config())
-    world.engine._relearned = Relearned(most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relearned, "MOST", most)
+        world = World(config())
     world.start()
     follower = Follower(world)
     ever = set(world.table)

@@ -22,6 +22,7 @@ from namespaces import FEED, Switch
 
 from arm.config import Config, TargetConfig
 from arm.core.engine import Engine
+from arm.core.queries import Queries
 from arm.model import (
     COUNT_BITS,
     DEFAULT_PREFIX,
@@ -103,7 +104,7 @@ class FullTable:
         self.refused: Counter[Prefix] = Counter()
         self.refused_at: list[float] = []
         self.looked = 0
-        self.board = Board(lambda question: question(self.engine))
+        self.board = Board(lambda question: question(Queries(self.engine)))
         self.applied = self.failed = 0
         self._touched: list[Prefix] = []
 
